@@ -3,12 +3,16 @@
 package dpop
 
 import (
-	"crypto"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/holdfast-auth/holdfast/cnf"
 	"github.com/holdfast-auth/holdfast/internal/jose"
+	"github.com/holdfast-auth/holdfast/internal/strictjson"
 )
 
 // Limits of a proof.
@@ -19,6 +23,10 @@ const (
 	MaxAhead = 30 * time.Second // iat at most this far ahead
 	// KeepID is how long after iat a jti must be remembered.
 	KeepID = 100 * time.Second
+
+	grace    = 10 * time.Second
+	maxDepth = 32 // levels of JSON in the claims
+	typ      = "dpop+jwt"
 )
 
 // Faults, for errors.Is; each is one row of RFC 9449 section 4.3.
@@ -48,7 +56,68 @@ type Proof struct {
 // Parse reads a DPoP header value and verifies its signature with the key it
 // carries: typ dpop+jwt, an allowed algorithm, a public jwk, and jti, htm, htu
 // and iat present with the right types. Unknown claims are ignored.
-func Parse(raw string) (*Proof, error) { panic("not written") }
+func Parse(raw string) (*Proof, error) {
+	message, err := jose.Parse(raw, MaxProof)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	if message.Header.Type != typ {
+		return nil, fmt.Errorf("%w: typ is not dpop+jwt", ErrMalformed)
+	}
+	if message.Header.JWK == nil {
+		return nil, fmt.Errorf("%w: no jwk", ErrMalformed)
+	}
+	key, err := jose.ParseJWK(message.Header.JWK)
+	if err != nil {
+		return nil, fmt.Errorf("%w: jwk: %w", ErrMalformed, err)
+	}
+	if err := message.Verify(key); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrSignature, err)
+	}
+	p := &Proof{Key: key, JKT: key.Thumbprint()}
+	if err := p.readClaims(message.Payload); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	return p, nil
+}
+
+// readClaims fills p from the payload. An empty jti, htm or htu says nothing and
+// counts as absent.
+func (p *Proof) readClaims(payload []byte) error {
+	dated := false
+	err := strictjson.Members(payload, maxDepth, func(name string, v strictjson.Value) (err error) {
+		switch name {
+		case "jti":
+			p.ID, err = v.Text()
+		case "htm":
+			p.Method, err = v.Text()
+		case "htu":
+			p.URL, err = v.Text()
+		case "nonce":
+			p.Nonce, err = v.Text()
+		case "ath":
+			p.TokenHash, err = v.Text()
+		case "iat":
+			var seconds int64
+			seconds, err = v.Integer()
+			p.IssuedAt, dated = time.Unix(seconds, 0), true
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return err
+	case p.ID == "" || len(p.ID) > MaxID:
+		return errors.New("jti is missing or too long")
+	case p.Method == "":
+		return errors.New("htm is missing")
+	case p.URL == "":
+		return errors.New("htu is missing")
+	case !dated:
+		return errors.New("iat is missing")
+	}
+	return nil
+}
 
 // Expect is what a proof must be for.
 type Expect struct {
@@ -61,43 +130,43 @@ type Expect struct {
 // Check compares p with what is expected at now: htm, htu (RFC 3986 section 6.2.2 and 6.2.3
 // normalisation, query and fragment ignored), ath, iat. It does not check
 // nonce, key or single use.
-func (p *Proof) Check(now time.Time, want Expect) error { panic("not written") }
+func (p *Proof) Check(now time.Time, want Expect) error {
+	if p.Method != want.Method {
+		return ErrMethod
+	}
+	if !sameTarget(p.URL, want.URL) {
+		return ErrURL
+	}
+	if want.AccessToken != "" && !p.isFor(want.AccessToken) {
+		return ErrTokenHash
+	}
+	if now.Sub(p.IssuedAt) >= MaxAge+grace {
+		return ErrTooOld
+	}
+	if p.IssuedAt.Sub(now) > MaxAhead {
+		return ErrFromFuture
+	}
+	return nil
+}
+
+// isFor tells whether ath is the hash of this access token (RFC 9449 section 4.2).
+func (p *Proof) isFor(accessToken string) bool {
+	var want [43]byte
+	hash := sha256.Sum256([]byte(accessToken))
+	base64.RawURLEncoding.Encode(want[:], hash[:])
+	return subtle.ConstantTimeCompare([]byte(p.TokenHash), want[:]) == 1
+}
 
 // UseKey is the name under which the use of this proof is recorded: SHA-256 over
 // jkt and jti, so that nobody can burn another key's jti.
-func (p *Proof) UseKey() [32]byte { panic("not written") }
+func (p *Proof) UseKey() [32]byte {
+	const domain = "holdfast dpop jti\x00"
+	named := make([]byte, 0, len(domain)+len(p.JKT)+MaxID)
+	named = append(named, domain...)
+	named = append(named, p.JKT[:]...)
+	named = append(named, p.ID...)
+	return sha256.Sum256(named)
+}
 
 // KeepUntil is until when the use must be remembered.
 func (p *Proof) KeepUntil() time.Time { return p.IssuedAt.Add(KeepID) }
-
-// Nonces issues and checks stateless nonces: an HMAC over issue time and jkt,
-// good for the running and the previous period of five minutes (RFC 9449
-// section 8). All nodes that share a secret accept each other's.
-type Nonces struct{ secret [32]byte }
-
-// NewNonces makes a source from 32 random bytes.
-func NewNonces(secret [32]byte) *Nonces { return &Nonces{secret} }
-
-// Issue makes a nonce for the key jkt.
-func (n *Nonces) Issue(now time.Time, jkt cnf.Thumbprint) string { panic("not written") }
-
-// Check tells whether nonce was issued for jkt, not before notBefore (the zero
-// time: any), and at most two periods ago.
-func (n *Nonces) Check(now time.Time, nonce string, jkt cnf.Thumbprint, notBefore time.Time) bool {
-	panic("not written")
-}
-
-// Prover makes proofs with one key. Safe for concurrent use.
-type Prover struct{}
-
-// NewProver prepares proofs with key (the algorithm is the key's own).
-func NewProver(key crypto.Signer) (*Prover, error) { panic("not written") }
-
-// JKT is the thumbprint of the prover's key.
-func (p *Prover) JKT() cnf.Thumbprint { panic("not written") }
-
-// Prove makes a proof for one request. accessToken and nonce may be empty; url
-// loses its query and fragment.
-func (p *Prover) Prove(now time.Time, method, url, accessToken, nonce string) (string, error) {
-	panic("not written")
-}

@@ -5,23 +5,33 @@
 package mtls
 
 import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/holdfast-auth/holdfast/cnf"
 )
 
-// MaxChain is the most certificates that a peer may send.
-const MaxChain = 5
+// Limits of what a peer may send.
+const (
+	MaxChain      = 5        // certificates
+	maxChainBytes = 48 << 10 // DER of all of them, which is 64 KiB of PEM
+)
 
 // Faults, for errors.Is.
 var (
-	ErrUntrusted   = errors.New("certificate chain is not trusted")
-	ErrExpired     = errors.New("certificate is expired")
-	ErrNotYetValid = errors.New("certificate is not yet valid")
-	ErrUsage       = errors.New("certificate is not for client authentication")
+	ErrNoCertificate = errors.New("no client certificate")
+	ErrUntrusted     = errors.New("certificate chain is not trusted")
+	ErrExpired       = errors.New("certificate is expired")
+	ErrNotYetValid   = errors.New("certificate is not yet valid")
+	ErrUsage         = errors.New("certificate is not for client authentication")
 )
 
 // Peer is the certificate that the other side proved it holds the key of. Its
@@ -30,11 +40,58 @@ type Peer struct {
 	leaf          *x509.Certificate
 	intermediates []*x509.Certificate
 	thumbprint    cnf.Thumbprint
+	chain         [sha256.Size]byte // over the thumbprints of all that was sent
 }
 
-// FromState takes the peer of a finished handshake; ok is false when it showed
-// no certificate. Chains longer than MaxChain count as none shown with ErrUntrusted.
-func FromState(state *tls.ConnectionState) (p *Peer, err error) { panic("not written") }
+// FromState takes the peer of a finished handshake, or ErrNoCertificate. A chain
+// beyond MaxChain or 48 KiB, and a key that no credential may have (RSA outside
+// 2048 to 4096 bits, a curve other than P-256 and P-384), count as none shown,
+// with ErrUntrusted.
+//
+// crypto/tls verifies, under every ClientAuth setting, that a client which sends
+// a certificate signed the handshake with its key; tls.RequestClientCert only
+// leaves the judgement of the chain to us. A state of another origin than a
+// handshake proves nothing.
+func FromState(state *tls.ConnectionState) (p *Peer, err error) {
+	if state == nil || !state.HandshakeComplete || len(state.PeerCertificates) == 0 {
+		return nil, ErrNoCertificate
+	}
+	sent := state.PeerCertificates
+	if len(sent) > MaxChain {
+		return nil, fmt.Errorf("%w: more than %d certificates", ErrUntrusted, MaxChain)
+	}
+	bytes := 0
+	for _, c := range sent {
+		if bytes += len(c.Raw); bytes > maxChainBytes {
+			return nil, fmt.Errorf("%w: more than %d bytes", ErrUntrusted, maxChainBytes)
+		}
+		if !acceptable(c.PublicKey) {
+			return nil, fmt.Errorf("%w: key of a kind or size that is not accepted", ErrUntrusted)
+		}
+	}
+	p = &Peer{leaf: sent[0], intermediates: sent[1:], thumbprint: cnf.CertificateThumbprint(sent[0].Raw)}
+	prints := make([]byte, 0, MaxChain*sha256.Size)
+	prints = append(prints, p.thumbprint[:]...)
+	for _, c := range p.intermediates {
+		t := cnf.CertificateThumbprint(c.Raw)
+		prints = append(prints, t[:]...)
+	}
+	p.chain = sha256.Sum256(prints)
+	return p, nil
+}
+
+// acceptable bounds the work that verifying a stranger's signatures costs.
+func acceptable(key any) bool {
+	switch k := key.(type) {
+	case *rsa.PublicKey:
+		return k.N.BitLen() >= 2048 && k.N.BitLen() <= 4096
+	case *ecdsa.PublicKey:
+		return k.Curve == elliptic.P256() || k.Curve == elliptic.P384()
+	case ed25519.PublicKey:
+		return true
+	}
+	return false
+}
 
 // Leaf is the peer's own certificate.
 func (p *Peer) Leaf() *x509.Certificate { return p.leaf }
@@ -43,28 +100,15 @@ func (p *Peer) Leaf() *x509.Certificate { return p.leaf }
 func (p *Peer) Thumbprint() cnf.Thumbprint { return p.thumbprint }
 
 // ValidAt checks the leaf's own validity period at now.
-func (p *Peer) ValidAt(now time.Time) error { panic("not written") }
-
-// Pool is a set of trusted CA certificates that has no usable zero value: a zero
-// Pool trusts nobody. (A nil x509.VerifyOptions.Roots would mean the system's.)
-// It remembers chains that verified, by hash, never beyond their notAfter.
-type Pool struct{}
-
-// NewPool refuses an empty list and certificates that are not CAs.
-func NewPool(roots, intermediates []*x509.Certificate) (*Pool, error) { panic("not written") }
-
-// Verify builds a chain from the peer to the pool, for client authentication, at now.
-func (pool *Pool) Verify(now time.Time, p *Peer) error { panic("not written") }
-
-// ServerConfig is the TLS configuration of every listener: 1.3, and 1.2 with the
-// four suites of RFC 9325 section 4.2. With askClient the listener requests (not
-// requires) a certificate, names no CA, and issues no session tickets.
-func ServerConfig(certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error), askClient bool) *tls.Config {
-	panic("not written")
-}
-
-// ClientConfig is the TLS configuration for calling others. roots is required.
-// certificate may be nil.
-func ClientConfig(roots *x509.CertPool, certificate func(*tls.CertificateRequestInfo) (*tls.Certificate, error)) (*tls.Config, error) {
-	panic("not written")
+func (p *Peer) ValidAt(now time.Time) error {
+	if p == nil || p.leaf == nil {
+		return ErrNoCertificate
+	}
+	if now.Before(p.leaf.NotBefore) {
+		return ErrNotYetValid
+	}
+	if now.After(p.leaf.NotAfter) {
+		return ErrExpired
+	}
+	return nil
 }
