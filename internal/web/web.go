@@ -4,18 +4,20 @@
 package web
 
 import (
+	"errors"
 	"log/slog"
 	"net/http"
 	"time"
 )
 
 // Event is what one request left behind: a line in the event stream, and a
-// count. It never holds a token, a key, an assertion or a secret.
+// count. It never holds a token, a key, an assertion or a secret. Texts are cut
+// at 256 bytes and made printable ASCII before they leave the table.
 type Event struct {
-	Time         time.Time
-	RequestID    string // 26 characters, also sent as the Request-Id header
-	Listener     string // "public", "mtls", "admin", "gateway"
-	Route        string // the pattern that matched, never the path
+	Time         time.Time // when the request arrived
+	RequestID    string    // 26 characters, also sent as the Request-Id header
+	Listener     string    // "public", "mtls", "admin", "gateway"
+	Route        string    // the pattern that matched, never the path; "" for none
 	Method       string
 	Status       int
 	Duration     time.Duration
@@ -42,7 +44,19 @@ type Request struct {
 // writes nothing.
 type Handler func(w http.ResponseWriter, r *Request) error
 
-// Route is one line of the table. Pattern is a net/http ServeMux pattern with its method.
+// Plain is the Handler of an http.Handler, which words its own errors and finds
+// the event with EventOf.
+func Plain(h http.Handler) Handler {
+	return func(w http.ResponseWriter, r *Request) error {
+		h.ServeHTTP(w, r.Request)
+		return nil
+	}
+}
+
+// Route is one line of the table. Pattern is a net/http ServeMux pattern with
+// its method. The pattern "/" (no method) is the catch-all: it gets, unchanged,
+// every request that no other line matches, so the table then answers neither
+// 404 nor 405.
 type Route struct {
 	Pattern string
 	Handler Handler
@@ -55,9 +69,13 @@ type Options struct {
 	Log      *slog.Logger // the event stream; every event is one line
 	Observe  func(*Event) // counts; may be nil
 	// Render writes the answer for an error of a handler and fills Error and
-	// Reason of the event. It also words 404 and 405, given as *StatusError.
+	// Reason of the event. It also words 404 and 405, given as *StatusError, and
+	// the 500 of a panic, given as ErrPanic. Allow is set on the answer already.
 	Render func(w http.ResponseWriter, r *Request, err error)
 }
+
+// ErrPanic is what Render gets when a handler panicked.
+var ErrPanic = errors.New("panic in a handler")
 
 // StatusError is a refusal by the table itself: no such path, wrong method.
 type StatusError struct {
@@ -66,7 +84,3 @@ type StatusError struct {
 }
 
 func (e *StatusError) Error() string { return http.StatusText(e.Status) }
-
-// NewTable builds the handler of one listener. A panic in a handler becomes 500
-// for that request only. Every answer carries Date and Request-Id.
-func NewTable(o Options, routes []Route) http.Handler { panic("not written") }
