@@ -7,21 +7,30 @@
 package clientauth
 
 import (
+	"sync"
 	"time"
 
 	"github.com/holdfast-auth/holdfast/internal/directory"
+	"github.com/holdfast-auth/holdfast/internal/jose"
 	"github.com/holdfast-auth/holdfast/internal/oauth"
 	"github.com/holdfast-auth/holdfast/internal/token"
 	"github.com/holdfast-auth/holdfast/mtls"
 )
 
+// AssertionType is the one client_assertion_type (RFC 7523 section 2.2).
+const AssertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
 // Authenticator knows what assertions must be addressed to and whom to trust.
+// Use it by pointer.
 type Authenticator struct {
 	Issuer      string // the only accepted aud
 	TrustDomain string
 	// Pool finds the CAs that an organisation's applications chain to; nil means
 	// that the organisation has none.
 	Pool func(directory.OrganisationID) *mtls.Pool
+
+	decoysOnce sync.Once
+	decoys     map[jose.Algorithm]*jose.PublicKey
 }
 
 // Attempt is what a request shows.
@@ -42,15 +51,89 @@ type Authenticated struct {
 	Use *token.Use
 }
 
-// Authenticate decides by the snapshot and now alone; it consumes nothing.
-// Every refusal is an *oauth.Error.
-func (a *Authenticator) Authenticate(now time.Time, s *directory.Snapshot, t Attempt) (*Authenticated, error) {
-	panic("not written")
+// Refusal is what Authenticate returns: the *oauth.Error, and the client that
+// the request named, which it did not prove to be.
+type Refusal struct {
+	Client *directory.Client // nil when it named nobody we know
+	err    error
 }
 
-// RecogniseCertificate finds the credential that the peer's certificate is: one
-// of this client's, usable at now, and where our CA issued it, with a chain to
-// the pool and the client's URI SAN. Used for authentication and for binding.
-func (a *Authenticator) RecogniseCertificate(now time.Time, s *directory.Snapshot, c *directory.Client, p *mtls.Peer) (*directory.Credential, error) {
-	panic("not written")
+func (r *Refusal) Error() string { return r.err.Error() }
+
+// Unwrap is the *oauth.Error.
+func (r *Refusal) Unwrap() error { return r.err }
+
+// Authenticate decides by the snapshot and now alone; it consumes nothing.
+// Every refusal is a *Refusal that wraps an *oauth.Error.
+func (a *Authenticator) Authenticate(now time.Time, s *directory.Snapshot, t Attempt) (*Authenticated, error) {
+	used, err := methodUsed(t)
+	if err != nil {
+		return nil, err
+	}
+	switch used {
+	case byAssertion:
+		return a.authenticateAssertion(now, s, t.Form)
+	case byCertificate:
+		return a.authenticateCertificate(now, s, t)
+	case bySecret:
+		return nil, unauthenticated(nil, ReasonMethodNotOffered, nil)
+	default:
+		return nil, unauthenticated(nil, ReasonNoCredential, nil)
+	}
+}
+
+// method is how a request tries to authenticate.
+type method int
+
+const (
+	byNothing method = iota
+	byAssertion
+	byCertificate
+	bySecret // client_secret_basic, client_secret_post, or any other Authorization
+)
+
+// methodUsed finds the one method of the request. A certificate counts only when
+// nothing else is there: beside an assertion it is what the token is bound to.
+func methodUsed(t Attempt) (method, error) {
+	assertion, kind := t.Form.Value("client_assertion"), t.Form.Value("client_assertion_type")
+	shown := len(t.Authorization)
+	if t.Form.Value("client_secret") != "" {
+		shown++
+	}
+	secret := shown > 0
+	if assertion != "" || kind != "" {
+		shown++
+	}
+	switch {
+	case shown > 1: // RFC 6749 section 2.3
+		return byNothing, malformed(ReasonTwoMethods, "more than one client authentication method")
+	case secret:
+		return bySecret, nil
+	case shown == 1:
+		switch {
+		case assertion == "":
+			return byNothing, malformed(ReasonHalfPair, "client_assertion is missing")
+		case kind == "":
+			return byNothing, malformed(ReasonHalfPair, "client_assertion_type is missing")
+		case kind != AssertionType:
+			return byNothing, malformed(ReasonAssertionType, "client_assertion_type is not known")
+		}
+		return byAssertion, nil
+	case t.Form.Value("client_id") != "":
+		return byCertificate, nil
+	case t.Peer != nil || t.PeerErr != nil: // RFC 8705 section 2 requires client_id
+		return byNothing, malformed(ReasonClientIDMissing, "client_id is missing")
+	}
+	return byNothing, nil
+}
+
+// malformed is a request that no client authentication can be read from.
+func malformed(reason, description string) error {
+	return &Refusal{err: oauth.Refuse(oauth.InvalidRequest, reason, description, nil)}
+}
+
+// unauthenticated is the one answer to whoever did not prove who they are; only
+// the reason, which stays inside, differs.
+func unauthenticated(named *directory.Client, reason string, cause error) error {
+	return &Refusal{named, oauth.Refuse(oauth.InvalidClient, reason, "client authentication failed", cause)}
 }

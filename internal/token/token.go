@@ -4,7 +4,6 @@
 package token
 
 import (
-	"context"
 	"errors"
 	"time"
 
@@ -12,8 +11,24 @@ import (
 	"github.com/holdfast-auth/holdfast/internal/jose"
 )
 
-// ErrUnbound is an attempt to mint a token without a binding.
-var ErrUnbound = errors.New("token without a binding")
+// Limits of an access token.
+const (
+	MaxSize = 8 << 10   // bytes
+	MaxLife = time.Hour // from iat to exp
+)
+
+// Type is the JWS "typ" of an access token (RFC 9068 section 2.1).
+const Type = "at+jwt"
+
+// Faults, for errors.Is.
+var (
+	// ErrUnbound is an attempt to mint a token without a binding.
+	ErrUnbound = errors.New("token without a binding")
+	// ErrNoKey says that no signing key is in its time.
+	ErrNoKey = errors.New("no token signing key is in force")
+	// ErrForeign is a token that this server did not issue, or that was changed.
+	ErrForeign = errors.New("not a token of this server")
+)
 
 // Claims of an access token (RFC 9068 section 2.2). For client_credentials sub is client_id.
 type Claims struct {
@@ -31,36 +46,22 @@ type Claims struct {
 
 // SigningKeys is the set of keys that access tokens are signed with. Immutable.
 type SigningKeys struct {
-	// Current signs.
+	// Current signs; nil when no key is in its time.
 	Current *jose.Signer
 	// Published are all that verify, Current's included.
 	Published []*jose.PublicKey
+
+	header jose.PreparedHeader // of Current; prepared by NewSigningKeys
 }
 
-// Mint makes the JWT, typ at+jwt. It refuses a zero binding with ErrUnbound.
-func (k *SigningKeys) Mint(c Claims) (string, error) { panic("not written") }
-
-// Parse verifies a token that this server issued (signature, typ, issuer); it
-// does not look at exp or revocation.
-func (k *SigningKeys) Parse(issuer, raw string) (*Claims, error) { panic("not written") }
-
-// Use is one id that may be used once, until a time.
-type Use struct {
-	Key   [32]byte
-	Until time.Time
-}
-
-// AssertionUse names the single use of a client's assertion.
-func AssertionUse(clientID, jti string, until time.Time) Use { panic("not written") }
-
-// ReplayedError tells which of the uses was not the first.
-type ReplayedError struct{ Index int }
-
-func (e *ReplayedError) Error() string { return "used before" }
-
-// Uses records single use. FirstUse returns nil once all uses are on disk and
-// each was the first of its key; *ReplayedError if one was not. Calls for one key
-// are serialisable across nodes and durable on return.
-type Uses interface {
-	FirstUse(ctx context.Context, uses ...Use) error
+// NewSigningKeys makes a set that signs with current (which may be nil) and
+// publishes current's key first, then others.
+func NewSigningKeys(current *jose.Signer, others ...*jose.PublicKey) *SigningKeys {
+	k := &SigningKeys{Current: current}
+	if current != nil {
+		k.header = current.Header(Type, false)
+		k.Published = append(k.Published, current.Public())
+	}
+	k.Published = append(k.Published, others...)
+	return k
 }

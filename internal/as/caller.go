@@ -1,0 +1,92 @@
+package as
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/holdfast-auth/holdfast/internal/clientauth"
+	"github.com/holdfast-auth/holdfast/internal/directory"
+	"github.com/holdfast-auth/holdfast/internal/oauth"
+	"github.com/holdfast-auth/holdfast/internal/token"
+	"github.com/holdfast-auth/holdfast/internal/web"
+	"github.com/holdfast-auth/holdfast/mtls"
+)
+
+// maxAge is how old the snapshot may be that a decision is made on.
+const maxAge = 10 * time.Second
+
+// attempt collects what the request shows of its client.
+func attempt(r *web.Request, e endpoints, form oauth.Form) clientauth.Attempt {
+	t := clientauth.Attempt{Form: form, Authorization: r.Header["Authorization"]}
+	if e.mtls {
+		peer, err := mtls.FromRequest(r.Context(), r.TLS)
+		switch {
+		case err == nil:
+			t.Peer = peer
+		case !errors.Is(err, mtls.ErrNoCertificate):
+			t.PeerErr = err
+		}
+	}
+	return t
+}
+
+// snapshot is the directory to decide on. A node that is cut off from its
+// database does not know of revocations, and so decides nothing.
+func (s *Server) snapshot() (*directory.Snapshot, error) {
+	if s.Directory.Age() > maxAge {
+		return nil, unavailable("snapshot_stale", nil)
+	}
+	return s.Directory.Current(), nil
+}
+
+// unavailable is an outage of ours.
+func unavailable(reason string, cause error) error {
+	err := oauth.Refuse(oauth.TemporarilyUnavailable, reason, "try again later", cause)
+	if e, ok := oauth.AsError(err); ok {
+		e.RetryAfter = 2 * time.Second
+	}
+	return err
+}
+
+// authenticate finds who calls, and writes into the event what is known of them.
+func (s *Server) authenticate(now time.Time, d *directory.Snapshot, ev *web.Event, t clientauth.Attempt) (*clientauth.Authenticated, error) {
+	caller, err := s.Auth.Authenticate(now, d, t)
+	if err != nil {
+		if refusal, ok := errors.AsType[*clientauth.Refusal](err); ok && refusal.Client != nil {
+			ev.ClientID, ev.Organisation = string(refusal.Client.ClientID), string(refusal.Client.Organisation)
+		}
+		return nil, err
+	}
+	ev.ClientID, ev.Organisation = string(caller.Client.ClientID), string(caller.Client.Organisation)
+	ev.AuthMethod, ev.CredentialID = string(caller.Method), string(caller.Credential.ID)
+	return caller, nil
+}
+
+// useOnce records, in one write, all that the request may use only once. It is
+// the last check: whatever failed before has burnt nothing.
+func (s *Server) useOnce(ctx context.Context, assertion, proof *token.Use) error {
+	var room [2]token.Use
+	uses := room[:0]
+	if assertion != nil {
+		uses = append(uses, *assertion)
+	}
+	if proof != nil {
+		uses = append(uses, *proof)
+	}
+	if len(uses) == 0 {
+		return nil
+	}
+	err := s.Uses.FirstUse(ctx, uses...)
+	if err == nil {
+		return nil
+	}
+	replayed, ok := errors.AsType[*token.ReplayedError](err)
+	switch {
+	case !ok:
+		return unavailable("store_unavailable", err)
+	case assertion != nil && replayed.Index == 0:
+		return oauth.Refuse(oauth.InvalidClient, clientauth.ReasonAssertionReplayed, "client authentication failed", nil)
+	}
+	return oauth.Refuse(oauth.InvalidDPoPProof, "proof_replayed", "DPoP proof is not acceptable", nil)
+}
