@@ -1,9 +1,11 @@
 package jose
 
 import (
-	"crypto"
+	"encoding/base64"
 	"errors"
-	"io"
+	"fmt"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Algorithm is a JWS "alg" value that this package knows.
@@ -28,104 +30,69 @@ var (
 	ErrKey       = errors.New("key not acceptable")
 )
 
-// PublicKey is a verification key with its one algorithm. It has no usable zero
-// value: a zero key verifies nothing.
-type PublicKey struct {
-	key crypto.PublicKey
-	alg Algorithm
-	kid string
+const (
+	maxNesting = 32  // levels of JSON in a header or a JWK
+	maxName    = 128 // bytes of a kid or typ
+)
+
+// parseAlgorithm is the algorithm of that name, without keeping name alive.
+func parseAlgorithm(name string) (Algorithm, bool) {
+	switch Algorithm(name) {
+	case ES256:
+		return ES256, true
+	case PS256:
+		return PS256, true
+	case EdDSA:
+		return EdDSA, true
+	case Ed25519:
+		return Ed25519, true
+	}
+	return "", false
 }
 
-// NewPublicKey accepts P-256 for ES256, RSA of 2048 to 4096 bits with an odd
-// exponent from 3 to 2^31-1 for PS256, Ed25519 for EdDSA. An empty alg means the one that fits
-// the key. An empty kid means the key's RFC 7638 thumbprint.
-func NewPublicKey(key crypto.PublicKey, alg Algorithm, kid string) (*PublicKey, error) {
-	panic("not written")
+// verifies tells whether a key of algorithm a verifies signatures under b.
+func (a Algorithm) verifies(b Algorithm) bool {
+	return a == b || a == EdDSA && b == Ed25519 || a == Ed25519 && b == EdDSA
 }
 
-// ParseJWK reads one public JWK. Private members ("d", "p", "k" ...) are
-// refused; a present "alg" must fit the key, a present "use" must be "sig" and
-// present "key_ops" must include "verify"; other members are ignored.
-func ParseJWK(data []byte) (*PublicKey, error) { panic("not written") }
-
-// ParseJWKSet reads an RFC 7517 section 5 set of at most most keys. A key of a
-// kind or use that this package does not know is passed over (RFC 7517 section
-// 5); a private or symmetric key, or one kid twice, refuses the set.
-func ParseJWKSet(data []byte, most int) ([]*PublicKey, error) { panic("not written") }
-
-// Algorithm is the one algorithm that k verifies.
-func (k *PublicKey) Algorithm() Algorithm { return k.alg }
-
-// KeyID is the "kid".
-func (k *PublicKey) KeyID() string { return k.kid }
-
-// Crypto is the standard library's key.
-func (k *PublicKey) Crypto() crypto.PublicKey { return k.key }
-
-// Thumbprint is the RFC 7638 SHA-256 thumbprint.
-func (k *PublicKey) Thumbprint() [32]byte { panic("not written") }
-
-// JWK is the public JWK with kid, alg and use, compact, members sorted.
-func (k *PublicKey) JWK() []byte { panic("not written") }
-
-// JWKSet is the RFC 7517 section 5 set of the keys' JWK values.
-func JWKSet(keys []*PublicKey) []byte { panic("not written") }
-
-// Header is what a JWS header may tell us. Other members are ignored; "jku",
-// "x5u", "x5c" and "jwk" are never used to find a key.
-type Header struct {
-	Algorithm Algorithm
-	KeyID     string
-	Type      string
-	// JWK is the raw "jwk" member, or nil. Only a DPoP proof may use it.
-	JWK []byte
+// checkName refuses what a kid or typ cannot be. Both end up in logs and in our
+// own headers, so control characters are refused too.
+func checkName(name string) error {
+	if name == "" || len(name) > maxName {
+		return fmt.Errorf("a name of %d bytes", len(name))
+	}
+	if !utf8.ValidString(name) {
+		return errors.New("a name that is not UTF-8")
+	}
+	for _, r := range name {
+		if unicode.IsControl(r) {
+			return errors.New("a name with a control character")
+		}
+	}
+	return nil
 }
 
-// Message is a parsed JWS whose signature has not been checked.
-type Message struct {
-	Header  Header
-	Payload []byte // do not use before Verify
+// base64url is RFC 7515 section 2 with one spelling for each value. It passes
+// over line breaks, so what it reads is checked with isBase64URL first.
+var base64url = base64.RawURLEncoding.Strict()
 
-	signingInput string
-	signature    []byte
+// isBase64URL tells whether text holds nothing but the base64url alphabet.
+func isBase64URL(text string) bool {
+	for i := range len(text) {
+		if !inAlphabet[text[i]] {
+			return false
+		}
+	}
+	return true
 }
 
-// Parse reads a compact JWS of at most limit bytes. It checks form, alphabet,
-// header and algorithm, not the signature.
-func Parse(compact string, limit int) (*Message, error) { panic("not written") }
-
-// Verify checks the signature with k, whose algorithm must be the header's.
-func (m *Message) Verify(k *PublicKey) error { panic("not written") }
-
-// Signer signs with one key and one algorithm. Safe for concurrent use.
-type Signer struct {
-	key    crypto.Signer
-	public *PublicKey
+var inAlphabet = [256]bool{
+	'-': true, '_': true,
+	'0': true, '1': true, '2': true, '3': true, '4': true, '5': true, '6': true, '7': true, '8': true, '9': true,
+	'A': true, 'B': true, 'C': true, 'D': true, 'E': true, 'F': true, 'G': true, 'H': true, 'I': true, 'J': true,
+	'K': true, 'L': true, 'M': true, 'N': true, 'O': true, 'P': true, 'Q': true, 'R': true, 'S': true, 'T': true,
+	'U': true, 'V': true, 'W': true, 'X': true, 'Y': true, 'Z': true,
+	'a': true, 'b': true, 'c': true, 'd': true, 'e': true, 'f': true, 'g': true, 'h': true, 'i': true, 'j': true,
+	'k': true, 'l': true, 'm': true, 'n': true, 'o': true, 'p': true, 'q': true, 'r': true, 's': true, 't': true,
+	'u': true, 'v': true, 'w': true, 'x': true, 'y': true, 'z': true,
 }
-
-// NewSigner applies the rules of NewPublicKey to the key's public half.
-func NewSigner(key crypto.Signer, alg Algorithm, kid string) (*Signer, error) { panic("not written") }
-
-// Public is the verification key of s.
-func (s *Signer) Public() *PublicKey { return s.public }
-
-// Header prepares the encoded header of messages of one typ. With embedJWK the
-// public key is in the header as "jwk" (RFC 9449 section 4.2) and there is no
-// kid.
-func (s *Signer) Header(typ string, embedJWK bool) PreparedHeader { panic("not written") }
-
-// PreparedHeader is an encoded header that can be used for many messages.
-type PreparedHeader string
-
-// Sign makes the compact JWS of payload, a JSON object.
-func (s *Signer) Sign(h PreparedHeader, payload []byte) (string, error) { panic("not written") }
-
-// GenerateKey makes a private key for alg: P-256, RSA 2048 or Ed25519.
-func GenerateKey(alg Algorithm, random io.Reader) (crypto.Signer, error) { panic("not written") }
-
-// ParsePrivateKeyPEM reads one PKCS#8 "PRIVATE KEY" block (at most 64 KiB) that
-// holds a key which NewPublicKey accepts.
-func ParsePrivateKeyPEM(data []byte) (crypto.Signer, error) { panic("not written") }
-
-// MarshalPrivateKeyPEM is the reverse of ParsePrivateKeyPEM.
-func MarshalPrivateKeyPEM(key crypto.Signer) ([]byte, error) { panic("not written") }
