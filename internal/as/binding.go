@@ -52,7 +52,8 @@ func (s *Server) bindKey(now time.Time, d *directory.Snapshot, client *directory
 	if err := proof.Check(now, dpop.Expect{Method: http.MethodPost, URL: url}); err != nil {
 		return bound{}, badProof(reasonOfProof(err), err)
 	}
-	if c := d.CredentialByThumbprint(proof.JKT); c != nil && !c.State.Accepted() {
+	binding := cnf.ToKey(proof.JKT)
+	if d.Ended(directory.Token{ClientID: client.ClientID, Binding: binding}) != "" {
 		return bound{}, badProof("proof_key_not_accepted", nil)
 	}
 	nonce := s.Nonces.Issue(now, proof.JKT)
@@ -61,7 +62,7 @@ func (s *Server) bindKey(now time.Time, d *directory.Snapshot, client *directory
 			Description: "DPoP proof needs the nonce of this answer", Nonce: nonce}
 	}
 	use := token.Use{Key: proof.UseKey(), Until: proof.KeepUntil()}
-	return bound{binding: cnf.ToKey(proof.JKT), use: &use, nonce: nonce}, nil
+	return bound{binding: binding, use: &use, nonce: nonce}, nil
 }
 
 // bindCertificate is RFC 8705 section 3. The certificate is the one that

@@ -86,31 +86,20 @@ func reasonOfChain(err error) string {
 // onlyName tells whether the certificate's SAN extension is exactly the one URI
 // want: no other name, of whatever kind, and no other spelling.
 func onlyName(p *mtls.Peer, want string) bool {
+	uri := asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: uniformResourceIdentifier, Bytes: []byte(want)}
+	names, err := asn1.Marshal([]asn1.RawValue{uri})
+	if err != nil {
+		return false
+	}
 	for _, e := range p.Leaf().Extensions {
 		if e.Id.Equal(subjectAltName) {
-			return bytes.Equal(e.Value, appendURIName(make([]byte, 0, 256), want))
+			return bytes.Equal(e.Value, names)
 		}
 	}
 	return false
 }
 
+// uniformResourceIdentifier is the tag of a URI in GeneralName (RFC 5280 section 4.2.1.6).
+const uniformResourceIdentifier = 6
+
 var subjectAltName = asn1.ObjectIdentifier{2, 5, 29, 17}
-
-// appendURIName appends the DER of GeneralNames with one
-// uniformResourceIdentifier (RFC 5280 section 4.2.1.6).
-func appendURIName(dst []byte, uri string) []byte {
-	inner := appendLength([]byte{0x86}, len(uri))
-	dst = appendLength(append(dst, 0x30), len(inner)+len(uri))
-	return append(append(dst, inner...), uri...)
-}
-
-// appendLength appends a DER length below 65536.
-func appendLength(dst []byte, n int) []byte {
-	switch {
-	case n < 0x80:
-		return append(dst, byte(n))
-	case n < 0x100:
-		return append(dst, 0x81, byte(n))
-	}
-	return append(dst, 0x82, byte(n>>8), byte(n))
-}
