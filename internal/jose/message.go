@@ -40,11 +40,12 @@ func Parse(compact string, limit int) (*Message, error) {
 	}
 	header, rest, _ := strings.Cut(compact, ".")
 	payload, signature, _ := strings.Cut(rest, ".")
-	// A third dot would be in signature, and is not of the alphabet.
+	// A third dot would be in signature, and is not of the alphabet. Without a
+	// second one signature is empty.
 	if !isBase64URL(header) || !isBase64URL(payload) || !isBase64URL(signature) {
 		return nil, fmt.Errorf("%w: three parts of base64url are wanted", ErrMalformed)
 	}
-	if header == "" || payload == "" || signature == "" {
+	if header == "" || signature == "" {
 		return nil, fmt.Errorf("%w: an empty part", ErrMalformed)
 	}
 	buf := make([]byte, 0, base64url.DecodedLen(len(compact)))
