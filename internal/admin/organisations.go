@@ -1,0 +1,51 @@
+package admin
+
+import (
+	"context"
+
+	"github.com/holdfast-auth/holdfast/internal/directory"
+)
+
+type (
+	organisationInput struct {
+		ID string `path:"organisation" maxLength:"64"`
+	}
+	createOrganisationInput struct{ Body NewOrganisation }
+	organisationOutput      struct{ Body Organisation }
+	organisationsOutput     struct{ Body Page[Organisation] }
+)
+
+func (a *api) listOrganisations(_ context.Context, _ caller, in *listInput) (*organisationsOutput, error) {
+	p := page(a.Directory.Current().Organisations(), *in, func(o *directory.Organisation) string { return string(o.ID) }, showOrganisation)
+	return &organisationsOutput{p}, nil
+}
+
+func (a *api) createOrganisation(ctx context.Context, who caller, in *createOrganisationInput) (*organisationOutput, error) {
+	o, err := a.Directory.CreateOrganisation(ctx, string(who), directory.Organisation{ID: directory.OrganisationID(in.Body.ID), Name: in.Body.Name})
+	if err != nil {
+		return nil, err
+	}
+	return &organisationOutput{showOrganisation(&o)}, nil
+}
+
+func (a *api) showOrganisation(_ context.Context, _ caller, in *organisationInput) (*organisationOutput, error) {
+	o := a.Directory.Current().Organisation(directory.OrganisationID(in.ID))
+	if o == nil {
+		return nil, directory.ErrNotFound
+	}
+	return &organisationOutput{showOrganisation(o)}, nil
+}
+
+// moveOrganisation leaves the operator's own alone: without it nobody could undo anything.
+func (a *api) moveOrganisation(to directory.State) func(context.Context, caller, *organisationInput) (*organisationOutput, error) {
+	return func(ctx context.Context, who caller, in *organisationInput) (*organisationOutput, error) {
+		id := directory.OrganisationID(in.ID)
+		if id == a.OperatorOrganisation {
+			return nil, directory.ErrState
+		}
+		if err := a.Directory.SetOrganisationState(ctx, string(who), id, to); err != nil {
+			return nil, err
+		}
+		return a.showOrganisation(ctx, who, in)
+	}
+}
