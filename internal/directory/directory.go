@@ -21,6 +21,10 @@ var (
 	ErrExists   = errors.New("exists already")
 	ErrState    = errors.New("not possible in this state")
 	ErrInvalid  = errors.New("not valid")
+	// ErrStale is a change that was decided on a state that is no longer the
+	// newest. A Directory decides again, and hands it on only when others keep
+	// coming first.
+	ErrStale = errors.New("the directory has changed meanwhile")
 )
 
 // InvalidError names the field that is at fault. It is ErrInvalid.

@@ -2,16 +2,20 @@ package directory
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/holdfast-auth/holdfast/cnf"
 	"github.com/holdfast-auth/holdfast/internal/audit"
-	"github.com/holdfast-auth/holdfast/internal/jose"
 )
 
 // Store keeps the directory. Each method but Load is one transaction that takes
 // the next number of the chain, seals and appends the event, and makes the
-// change; none happens without the others.
+// change; none happens without the others. An event that comes with a Sequence
+// was decided on the state before that number: if the chain has another next
+// number by then, nothing happens and the error is ErrStale.
 type Store interface {
 	// Load reads what changed after the sequence; after 0, everything.
 	Load(ctx context.Context, after int64) (Delta, error)
@@ -20,83 +24,154 @@ type Store interface {
 	// CreateApplication stores the application with its grants.
 	CreateApplication(ctx context.Context, e audit.Event, a Application) error
 	// CreateCredential stores a credential; ErrExists if the thumbprint is
-	// registered already for this or any other application.
+	// registered already for this or any other application (a DPoP key: for this).
 	CreateCredential(ctx context.Context, e audit.Event, c Credential) error
 	// SetCredentialState moves a credential to a state; ErrState unless it is in one of from.
 	SetCredentialState(ctx context.Context, e audit.Event, id CredentialID, from []State, to State) error
 	// SetApplicationState and SetOrganisationState do the same for theirs.
 	SetApplicationState(ctx context.Context, e audit.Event, id ClientID, from []State, to State) error
 	SetOrganisationState(ctx context.Context, e audit.Event, id OrganisationID, from []State, to State) error
+	// RevokeToken is ErrExists if the token is revoked already.
 	RevokeToken(ctx context.Context, e audit.Event, t RevokedToken) error
 }
 
+const (
+	pollInterval = 500 * time.Millisecond
+	// refreshLimit bounds how long a change that is on disk may take to be in
+	// force here; a request that has gone away does not shorten it.
+	refreshLimit = 5 * time.Second
+	// attempts at a change that other nodes' changes overtake.
+	attempts = 50
+)
+
 // Directory is the rules over a store, and the snapshot that requests decide on.
-type Directory struct{}
+type Directory struct {
+	store   Store
+	now     func() time.Time
+	current atomic.Pointer[view]
+	known   atomic.Int64  // when current was last known to be the newest, in Unix nanoseconds
+	past    chan struct{} // closed: for whoever waits for what has happened
+
+	refreshing sync.Mutex // held while current is replaced
+	changing   sync.Mutex // held while a change is decided and stored
+}
+
+// view is a snapshot with the news of its end.
+type view struct {
+	snapshot *Snapshot
+	changed  chan struct{} // closed when another view is current
+}
 
 // Open loads the first snapshot.
 func Open(ctx context.Context, store Store, now func() time.Time) (*Directory, error) {
-	panic("not written")
+	d := &Directory{store: store, now: now, past: make(chan struct{})}
+	close(d.past)
+	d.current.Store(&view{Empty(), make(chan struct{})})
+	if err := d.Refresh(ctx); err != nil {
+		return nil, err
+	}
+	return d, nil
 }
 
 // Current is the snapshot now in force.
-func (d *Directory) Current() *Snapshot { panic("not written") }
+func (d *Directory) Current() *Snapshot { return d.current.Load().snapshot }
 
 // Age is how long ago the snapshot was last known to be the newest.
-func (d *Directory) Age() time.Duration { panic("not written") }
+func (d *Directory) Age() time.Duration { return d.now().Sub(time.Unix(0, d.known.Load())) }
 
 // Changed is closed when a newer snapshot than s is in force (at once, if one is already).
-func (d *Directory) Changed(s *Snapshot) <-chan struct{} { panic("not written") }
+func (d *Directory) Changed(s *Snapshot) <-chan struct{} {
+	v := d.current.Load()
+	if v.snapshot.Sequence() > s.Sequence() {
+		return d.past
+	}
+	return v.changed
+}
 
 // Delta reads what changed after the sequence, for the feed.
-func (d *Directory) Delta(ctx context.Context, after int64) (Delta, error) { panic("not written") }
+func (d *Directory) Delta(ctx context.Context, after int64) (Delta, error) {
+	return d.store.Load(ctx, after)
+}
 
 // Run keeps the snapshot fresh until ctx ends: it asks the store every 500 ms,
-// and at once after a change made through d.
-func (d *Directory) Run(ctx context.Context) error { panic("not written") }
-
-// The changes. actor is the operator's client_id or "system"; ids are made here
-// when the value has none. Each returns after the change is on disk and in
-// force in this process.
-
-func (d *Directory) CreateOrganisation(ctx context.Context, actor string, o Organisation) (Organisation, error) {
-	panic("not written")
-}
-func (d *Directory) CreateResource(ctx context.Context, actor string, r Resource) (Resource, error) {
-	panic("not written")
-}
-func (d *Directory) CreateApplication(ctx context.Context, actor string, a Application) (Application, error) {
-	panic("not written")
-}
-
-// RegisterKey makes an active signing-key credential of a public key.
-func (d *Directory) RegisterKey(ctx context.Context, actor string, client ClientID, key *jose.PublicKey, notAfter time.Time) (Credential, error) {
-	panic("not written")
+// and at once after a change made through d. While the store does not answer, the
+// snapshot stays and Age grows.
+func (d *Directory) Run(ctx context.Context) error {
+	ticker := time.NewTicker(pollInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		attempt, cancel := context.WithTimeout(ctx, refreshLimit)
+		// An error shows in Age, which is what readiness and the token endpoint ask.
+		_ = d.Refresh(attempt)
+		cancel()
+	}
 }
 
-// RegisterCertificate makes an active certificate credential of a certificate
-// that the application made itself (self_signed_tls_client_auth, or the binding
-// certificate of a private_key_jwt client).
-func (d *Directory) RegisterCertificate(ctx context.Context, actor string, client ClientID, der []byte) (Credential, error) {
-	panic("not written")
+// Refresh asks the store now. On return every change that was on disk when it
+// was called is in force here; call it after a change that was not made through d.
+func (d *Directory) Refresh(ctx context.Context) error {
+	d.refreshing.Lock()
+	defer d.refreshing.Unlock()
+	asked := d.now()
+	v := d.current.Load()
+	delta, err := d.store.Load(ctx, v.snapshot.Sequence())
+	if err != nil {
+		return fmt.Errorf("refresh the directory: %w", err)
+	}
+	switch {
+	case delta.Sequence < v.snapshot.Sequence():
+		return fmt.Errorf("refresh the directory: the store is at change %d and was at %d before", delta.Sequence, v.snapshot.Sequence())
+	case delta.Sequence > v.snapshot.Sequence():
+		d.current.Store(&view{v.snapshot.Apply(delta, asked), make(chan struct{})})
+		close(v.changed)
+	}
+	d.known.Store(asked.UnixNano())
+	return nil
 }
 
-// SetCredentialState suspends, resumes, retires, revokes or marks as compromised.
-func (d *Directory) SetCredentialState(ctx context.Context, actor string, id CredentialID, to State) error {
-	panic("not written")
+// storing is the store's call for one change.
+type storing func(context.Context, audit.Event) error
+
+// decision looks at a snapshot and tells what to do: the event of the change and
+// the call that stores it, or why not; errDone if there is nothing to do.
+type decision func(s *Snapshot, now time.Time) (audit.Event, storing, error)
+
+var errDone = errors.New("done already")
+
+// decide makes a change: decided on the newest snapshot, stored only if nothing
+// has changed since, in force here on return.
+func (d *Directory) decide(ctx context.Context, decide decision) error {
+	d.changing.Lock()
+	defer d.changing.Unlock()
+	for range attempts {
+		s := d.Current()
+		e, store, err := decide(s, d.now())
+		if err == nil {
+			e.Sequence = s.Sequence() + 1
+			err = store(ctx, e)
+		}
+		if errors.Is(err, errDone) {
+			return nil
+		}
+		refreshed := d.refreshNow(ctx)
+		if err == nil {
+			return refreshed
+		}
+		// A refusal counts only when it was decided on the newest state.
+		if refreshed != nil || ctx.Err() != nil || !errors.Is(err, ErrStale) && d.Current() == s {
+			return err
+		}
+	}
+	return fmt.Errorf("other changes came first %d times: %w", attempts, ErrStale)
 }
 
-// RevokeDPoPKey revokes a DPoP key of an application by its jkt.
-func (d *Directory) RevokeDPoPKey(ctx context.Context, actor string, client ClientID, jkt cnf.Thumbprint) (Credential, error) {
-	panic("not written")
-}
-func (d *Directory) SetApplicationState(ctx context.Context, actor string, id ClientID, to State) error {
-	panic("not written")
-}
-func (d *Directory) SetOrganisationState(ctx context.Context, actor string, id OrganisationID, to State) error {
-	panic("not written")
-}
-
-// RevokeToken ends one access token.
-func (d *Directory) RevokeToken(ctx context.Context, actor string, client ClientID, t RevokedToken) error {
-	panic("not written")
+func (d *Directory) refreshNow(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), refreshLimit)
+	defer cancel()
+	return d.Refresh(ctx)
 }

@@ -1,0 +1,157 @@
+package directory
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/holdfast-auth/holdfast/internal/audit"
+)
+
+// The changes. actor is the operator's client_id or "system"; ids are made here
+// when the value has none. Each returns after the change is on disk and in
+// force in this process.
+
+// newID is a prefix and 128 random bits in 26 lower-case characters.
+func newID(prefix string) string { return prefix + strings.ToLower(rand.Text()) }
+
+// facts is the public detail of an event.
+type facts map[string]any
+
+func event(actor, action string, now time.Time, o OrganisationID, subject string, detail facts) (audit.Event, error) {
+	text, err := json.Marshal(detail)
+	if err != nil {
+		return audit.Event{}, fmt.Errorf("write down %s: %w", action, err)
+	}
+	return audit.Event{At: now, Actor: actor, Action: action, Organisation: string(o), Subject: subject, Detail: string(text)}, nil
+}
+
+// CreateOrganisation makes an active organisation.
+func (d *Directory) CreateOrganisation(ctx context.Context, actor string, o Organisation) (Organisation, error) {
+	if o.ID == "" {
+		o.ID = OrganisationID(newID("org-"))
+	}
+	err := checkNew(&o.State)
+	if err == nil {
+		err = checkID("id", string(o.ID))
+	}
+	if err == nil {
+		err = checkName(o.Name)
+	}
+	if err != nil {
+		return Organisation{}, err
+	}
+	return o, d.decide(ctx, func(s *Snapshot, now time.Time) (audit.Event, storing, error) {
+		if s.Organisation(o.ID) != nil {
+			return audit.Event{}, nil, fmt.Errorf("organisation %s: %w", o.ID, ErrExists)
+		}
+		e, err := event(actor, "organisation.created", now, o.ID, string(o.ID), facts{"name": o.Name})
+		return e, func(ctx context.Context, e audit.Event) error { return d.store.CreateOrganisation(ctx, e, o) }, err
+	})
+}
+
+// checkNew makes a new record active; nothing begins its life in another state.
+func checkNew(s *State) error {
+	if *s != "" && *s != Active {
+		return invalid("state", "of a new record must be active")
+	}
+	*s = Active
+	return nil
+}
+
+// CreateResource makes a resource with its scopes.
+func (d *Directory) CreateResource(ctx context.Context, actor string, r Resource) (Resource, error) {
+	return r, d.decide(ctx, func(s *Snapshot, now time.Time) (audit.Event, storing, error) {
+		if err := checkResource(s, r); err != nil {
+			return audit.Event{}, nil, err
+		}
+		e, err := event(actor, "resource.created", now, r.Organisation, r.URI, facts{"name": r.Name, "scopes": r.Scopes, "servers": r.Servers})
+		return e, func(ctx context.Context, e audit.Event) error { return d.store.CreateResource(ctx, e, r) }, err
+	})
+}
+
+// CreateApplication makes an active application with its grants.
+func (d *Directory) CreateApplication(ctx context.Context, actor string, a Application) (Application, error) {
+	if a.ClientID == "" {
+		a.ClientID = ClientID(newID("app-"))
+	}
+	if err := checkNew(&a.State); err != nil {
+		return Application{}, err
+	}
+	return a, d.decide(ctx, func(s *Snapshot, now time.Time) (audit.Event, storing, error) {
+		if err := checkApplication(s, a); err != nil {
+			return audit.Event{}, nil, err
+		}
+		grants := facts{}
+		for _, g := range a.Grants {
+			grants[g.Resource] = g.Scopes
+		}
+		e, err := event(actor, "application.created", now, a.Organisation, string(a.ClientID),
+			facts{"name": a.Name, "auth_method": a.AuthMethod, "binding": a.Binding, "require_nonce": a.RequireNonce, "grants": grants})
+		return e, func(ctx context.Context, e audit.Event) error { return d.store.CreateApplication(ctx, e, a) }, err
+	})
+}
+
+// SetApplicationState suspends, resumes or revokes an application.
+func (d *Directory) SetApplicationState(ctx context.Context, actor string, id ClientID, to State) error {
+	return d.decide(ctx, func(s *Snapshot, now time.Time) (audit.Event, storing, error) {
+		c := s.Client(id)
+		if c == nil {
+			return audit.Event{}, nil, fmt.Errorf("application %q: %w", id, ErrNotFound)
+		}
+		if err := checkMove(ownerMoves, c.State, to); err != nil {
+			return audit.Event{}, nil, fmt.Errorf("application %s: %w", id, err)
+		}
+		e, err := event(actor, action("application", c.State, to), now, c.Organisation, string(id), facts{"from": c.State})
+		return e, func(ctx context.Context, e audit.Event) error {
+			return d.store.SetApplicationState(ctx, e, id, []State{c.State}, to)
+		}, err
+	})
+}
+
+// SetOrganisationState suspends, resumes or revokes an organisation and with it
+// all that it has.
+func (d *Directory) SetOrganisationState(ctx context.Context, actor string, id OrganisationID, to State) error {
+	return d.decide(ctx, func(s *Snapshot, now time.Time) (audit.Event, storing, error) {
+		o := s.Organisation(id)
+		if o == nil {
+			return audit.Event{}, nil, fmt.Errorf("organisation %q: %w", id, ErrNotFound)
+		}
+		if err := checkMove(ownerMoves, o.State, to); err != nil {
+			return audit.Event{}, nil, fmt.Errorf("organisation %s: %w", id, err)
+		}
+		e, err := event(actor, action("organisation", o.State, to), now, id, string(id), facts{"from": o.State})
+		return e, func(ctx context.Context, e audit.Event) error {
+			return d.store.SetOrganisationState(ctx, e, id, []State{o.State}, to)
+		}, err
+	})
+}
+
+// RevokeToken ends one access token. A token that has expired or is revoked
+// already leaves no second record.
+func (d *Directory) RevokeToken(ctx context.Context, actor string, client ClientID, t RevokedToken) error {
+	if len(t.ID) < 1 || len(t.ID) > maxTokenID {
+		return invalid("jti", "must have 1 to %d characters", maxTokenID)
+	}
+	s, now := d.Current(), d.now()
+	c := s.Client(client)
+	if c == nil {
+		return fmt.Errorf("application %q: %w", client, ErrNotFound)
+	}
+	if _, revoked := s.revoked.get(t.ID); revoked || !now.Before(t.Expires) {
+		return nil
+	}
+	e, err := event(actor, "token.revoked", now, c.Organisation, t.ID, facts{"client_id": client, "exp": t.Expires.Unix()})
+	if err != nil {
+		return err
+	}
+	// Nothing else was decided on, so that other changes need not be waited for.
+	if err := d.store.RevokeToken(ctx, e, t); err != nil && !errors.Is(err, ErrExists) {
+		return err
+	}
+	return d.refreshNow(ctx)
+}

@@ -1,0 +1,68 @@
+package envelope
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// LoadKeyFile reads a key-encryption key from a file of mode 0600 (others are
+// refused): 64 hexadecimal characters and a line end.
+func LoadKeyFile(path string) (*Key, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read key-encryption key: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("read key-encryption key: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("key-encryption key %s is not a regular file", path)
+	}
+	if mode := info.Mode().Perm(); mode != 0o600 {
+		return nil, fmt.Errorf("key-encryption key %s has mode %04o; it must be 0600", path, mode)
+	}
+	text, err := io.ReadAll(io.LimitReader(f, 2*keySize+3))
+	if err != nil {
+		return nil, fmt.Errorf("read key-encryption key: %w", err)
+	}
+	line, ended := bytes.CutSuffix(text, []byte("\n"))
+	line = bytes.TrimSuffix(line, []byte("\r"))
+	var secret [keySize]byte
+	if n, err := hex.Decode(secret[:], line[:min(len(line), 2*keySize)]); err != nil || n != keySize || len(line) != 2*keySize || !ended {
+		return nil, fmt.Errorf("key-encryption key %s is not 64 hexadecimal characters and a line end", path)
+	}
+	return newKey(secret[:])
+}
+
+// CreateKeyFile makes a new key from crypto/rand and writes it, mode 0600,
+// fsynced; it refuses to replace a file.
+func CreateKeyFile(path string) (*Key, error) {
+	var secret [keySize]byte
+	rand.Read(secret[:])
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("create key-encryption key: %w", err)
+	}
+	_, err = fmt.Fprintf(f, "%x\n", secret)
+	if err = errors.Join(err, f.Chmod(0o600), f.Sync(), f.Close(), syncFolder(filepath.Dir(path))); err != nil {
+		os.Remove(path)
+		return nil, fmt.Errorf("create key-encryption key: %w", err)
+	}
+	return newKey(secret[:])
+}
+
+func syncFolder(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

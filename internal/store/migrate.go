@@ -1,0 +1,62 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/pressly/goose/v3"
+)
+
+//go:embed schema
+var schema embed.FS
+
+// ErrNewerSchema is a database that a newer version of holdfast has written.
+var ErrNewerSchema = errors.New("newer schema")
+
+// NewerSchemaError says how much newer. It is ErrNewerSchema.
+type NewerSchemaError struct {
+	Path       string
+	Has, Known int64 // schema versions
+}
+
+func (e *NewerSchemaError) Error() string {
+	return fmt.Sprintf("database %s has schema version %d and this holdfast knows versions up to %d; use a newer holdfast", e.Path, e.Has, e.Known)
+}
+
+// Is tells ErrNewerSchema.
+func (e *NewerSchemaError) Is(target error) bool { return target == ErrNewerSchema }
+
+// migrate brings the schema up to date, each step in a transaction with its
+// number, and only forwards.
+func migrate(ctx context.Context, db *sql.DB, path string) error {
+	files, err := fs.Sub(schema, "schema/sqlite")
+	if err != nil {
+		return err
+	}
+	return migrateWith(ctx, db, path, files)
+}
+
+func migrateWith(ctx context.Context, db *sql.DB, path string, files fs.FS) error {
+	p, err := goose.NewProvider(goose.DialectSQLite3, db, files,
+		goose.WithTableName("schema_version"), goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
+	if err != nil {
+		return fmt.Errorf("read the schema of database %s: %w", path, err)
+	}
+	has, known, err := p.GetVersions(ctx)
+	switch {
+	case err != nil:
+		return fmt.Errorf("read the schema version of database %s: %w", path, err)
+	case has > known:
+		return &NewerSchemaError{path, has, known}
+	case has == known:
+		return nil
+	}
+	if _, err := p.Up(ctx); err != nil {
+		return fmt.Errorf("bring database %s from schema version %d to %d: %w", path, has, known, err)
+	}
+	return nil
+}

@@ -1,0 +1,220 @@
+package store
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/holdfast-auth/holdfast/internal/token"
+)
+
+const (
+	claimsWaiting = 1024
+	claimsAtOnce  = 512 // in one transaction
+)
+
+// claim is one call of FirstUse on its way to the disk.
+type claim struct {
+	uses     []token.Use
+	replayed int // the first use that was used before; len(uses): none
+	done     chan error
+}
+
+// row is one use of a batch.
+type row struct {
+	token.Use
+	claim, index int
+}
+
+// FirstUse is token.Uses's: all claims that wait are committed together. When
+// ctx ends first, its uses may be recorded all the same. What a refused claim
+// named is used up too.
+func (s *Store) FirstUse(ctx context.Context, uses ...token.Use) error {
+	if len(uses) == 0 {
+		return nil
+	}
+	c, _ := s.recycle.Get().(*claim)
+	if c == nil {
+		c = &claim{done: make(chan error, 1)}
+	}
+	c.uses = append(c.uses[:0], uses...)
+	c.replayed = len(uses)
+	select {
+	case s.claims <- c:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.stop:
+		return ErrClosed
+	}
+	select {
+	case err := <-c.done:
+		s.recycle.Put(c)
+		return err
+	case <-ctx.Done():
+		return ctx.Err() // c is the writer's now
+	case <-s.stopped:
+	}
+	select {
+	case err := <-c.done:
+		return err
+	default:
+		return ErrClosed
+	}
+}
+
+// commitClaims is the one goroutine that records uses, until Close.
+func (s *Store) commitClaims() {
+	defer close(s.stopped)
+	batch := make([]*claim, 0, claimsAtOnce)
+	rows := make([]row, 0, 2*claimsAtOnce)
+	for {
+		select {
+		case c := <-s.claims:
+			batch = append(batch[:0], c)
+		case <-s.stop:
+			return
+		}
+		for more := true; more && len(batch) < claimsAtOnce; {
+			select {
+			case c := <-s.claims:
+				batch = append(batch, c)
+			default:
+				more = false
+			}
+		}
+		rows = sortedRows(rows[:0], batch)
+		err := s.recordUses(rows, batch)
+		for _, c := range batch {
+			c.done <- verdict(c, err)
+		}
+		clear(batch) // the claims are their callers' again
+	}
+}
+
+func verdict(c *claim, err error) error {
+	switch {
+	case err != nil:
+		return fmt.Errorf("record single use: %w", err)
+	case c.replayed < len(c.uses):
+		return &token.ReplayedError{Index: c.replayed}
+	}
+	return nil
+}
+
+// sortedRows puts the uses of a batch in the order of their keys, in which two
+// nodes cannot deadlock, and among those of one key in the order of arrival.
+func sortedRows(rows []row, batch []*claim) []row {
+	for i, c := range batch {
+		for j, u := range c.uses {
+			rows = append(rows, row{u, i, j})
+		}
+	}
+	slices.SortFunc(rows, func(a, b row) int {
+		return cmp.Or(bytes.Compare(a.Key[:], b.Key[:]), cmp.Compare(a.claim, b.claim), cmp.Compare(a.index, b.index))
+	})
+	return rows
+}
+
+// recordUses makes one transaction of the rows and marks what was used before.
+// An error is everybody's: nobody may take it that a use was recorded.
+func (s *Store) recordUses(rows []row, batch []*claim) error {
+	s.turn <- struct{}{}
+	defer func() { <-s.turn }()
+	if err := s.broken.Load(); err != nil {
+		return *err
+	}
+	err := s.insert.insert(rows, func(r *row) {
+		c := batch[r.claim]
+		c.replayed = min(c.replayed, r.index)
+	})
+	var failed commitError
+	if errors.As(err, &failed) {
+		return s.commitFailed(failed.error)
+	}
+	return err
+}
+
+// commitError is an error of the commit itself.
+type commitError struct{ error }
+
+// inserter inserts rows through the driver's own statements: database/sql would
+// cost as much again as the insert.
+type inserter struct {
+	conn                           *sql.Conn
+	begin, insertRow, commit, undo driver.Stmt
+	args                           [2]driver.NamedValue
+}
+
+func newInserter(conn *sql.Conn) (*inserter, error) {
+	in := &inserter{conn: conn, args: [2]driver.NamedValue{{Ordinal: 1}, {Ordinal: 2}}}
+	err := conn.Raw(func(c any) error {
+		for _, p := range []struct {
+			stmt  *driver.Stmt
+			query string
+		}{{&in.begin, "BEGIN IMMEDIATE"}, {&in.insertRow, queryUse}, {&in.commit, "COMMIT"}, {&in.undo, "ROLLBACK"}} {
+			var err error
+			if *p.stmt, err = c.(driver.Conn).Prepare(p.query); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, errors.Join(err, in.close())
+	}
+	return in, nil
+}
+
+func (in *inserter) close() error {
+	var err error
+	for _, stmt := range []driver.Stmt{in.begin, in.insertRow, in.commit, in.undo} {
+		if stmt != nil {
+			err = errors.Join(err, stmt.Close())
+		}
+	}
+	return err
+}
+
+// insert inserts sorted rows in one transaction and calls taken for each whose
+// key was there already, in the database or earlier among the rows.
+func (in *inserter) insert(rows []row, taken func(*row)) error {
+	return in.conn.Raw(func(any) error {
+		if _, err := execute(in.begin, nil); err != nil {
+			return fmt.Errorf("begin: %w", err)
+		}
+		for i := range rows {
+			r := &rows[i]
+			if i > 0 && r.Key == rows[i-1].Key {
+				taken(r)
+				continue
+			}
+			in.args[0].Value, in.args[1].Value = r.Key[:], r.Until.UnixMicro()
+			n, err := execute(in.insertRow, in.args[:])
+			if err != nil {
+				execute(in.undo, nil)
+				return err
+			}
+			if n == 0 {
+				taken(r)
+			}
+		}
+		if _, err := execute(in.commit, nil); err != nil {
+			execute(in.undo, nil)
+			return commitError{err}
+		}
+		return nil
+	})
+}
+
+func execute(stmt driver.Stmt, args []driver.NamedValue) (int64, error) {
+	result, err := stmt.(driver.StmtExecContext).ExecContext(context.Background(), args)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
