@@ -152,11 +152,11 @@ func (t *table) survive(x *exchange, fault any) (abort bool) {
 		slog.String("kind", fmt.Sprintf("%T", fault)), slog.String("at", frames()))
 	e.Outcome = "failed"
 	if x.status != 0 || x.hijacked {
-		e.Reason = "panic"
+		e.Reason = ReasonPanic
 		return true
 	}
 	defer func() {
-		e.Reason = "panic"
+		e.Reason = ReasonPanic
 		if recover() != nil && x.status == 0 {
 			x.WriteHeader(http.StatusInternalServerError)
 		}

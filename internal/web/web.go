@@ -74,6 +74,9 @@ type Options struct {
 	Render func(w http.ResponseWriter, r *Request, err error)
 }
 
+// ReasonPanic is the reason of an event whose handler panicked.
+const ReasonPanic = "panic"
+
 // ErrPanic is what Render gets when a handler panicked.
 var ErrPanic = errors.New("panic in a handler")
 
