@@ -39,12 +39,10 @@ func (n *Nonces) Check(now time.Time, nonce string, jkt cnf.Thumbprint, notBefor
 	if len(nonce) != base64.RawURLEncoding.EncodedLen(nonceSize) {
 		return false
 	}
-	if _, err := base64.RawURLEncoding.Strict().Decode(got[:], []byte(nonce)); err != nil {
-		return false
-	}
+	_, err := base64.RawURLEncoding.Strict().Decode(got[:], []byte(nonce))
 	issued := time.Unix(0, int64(binary.BigEndian.Uint64(got[:nonceTime])))
 	n.seal(&want, issued, jkt)
-	if !hmac.Equal(got[:], want[:]) {
+	if err != nil || !hmac.Equal(got[:], want[:]) {
 		return false
 	}
 	if issued.Before(notBefore) || issued.Sub(now) > MaxAhead {

@@ -12,24 +12,19 @@ type target struct{ scheme, host, port, path string }
 // "%2F" stays apart from "/". A user name is part of the host here, so a URI with
 // one equals no URL that a server is reached under.
 func sameTarget(a, b string) bool {
-	s, ok := splitTarget(a)
-	if !ok {
-		return false
-	}
-	t, ok := splitTarget(b)
-	if !ok {
-		return false
-	}
-	return sameFolded(s.scheme, t.scheme) && sameFolded(s.host, t.host) && s.port == t.port && samePath(s.path, t.path)
+	s, t := splitTarget(a), splitTarget(b)
+	return s.scheme != "" && sameFolded(s.scheme, t.scheme) &&
+		sameFolded(s.host, t.host) && s.port == t.port && samePath(s.path, t.path)
 }
 
-func splitTarget(uri string) (target, bool) {
+// splitTarget gives the zero target for what is not absolute.
+func splitTarget(uri string) target {
 	if end := strings.IndexAny(uri, "?#"); end >= 0 {
 		uri = uri[:end]
 	}
 	scheme, rest, ok := strings.Cut(uri, "://")
 	if !ok {
-		return target{}, false
+		return target{}
 	}
 	t := target{scheme: scheme, host: rest, path: "/"}
 	if slash := strings.IndexByte(rest, '/'); slash >= 0 {
@@ -42,7 +37,7 @@ func splitTarget(uri string) (target, bool) {
 	if sameFolded(scheme, "https") && t.port == "443" || sameFolded(scheme, "http") && t.port == "80" {
 		t.port = ""
 	}
-	return t, true
+	return t
 }
 
 // sameFolded compares without regard to the case of ASCII letters, and of no
@@ -69,12 +64,9 @@ func lower(c byte) byte {
 // samePath compares escape by escape. A "%" that begins no escape equals nothing.
 func samePath(a, b string) bool {
 	for len(a) > 0 && len(b) > 0 {
-		c, escapedC, n, ok := next(a)
-		if !ok {
-			return false
-		}
-		d, escapedD, m, ok := next(b)
-		if !ok || c != d || escapedC != escapedD {
+		c, escapedC, n := next(a)
+		d, escapedD, m := next(b)
+		if n == 0 || m == 0 || c != d || escapedC != escapedD {
 			return false
 		}
 		a, b = a[n:], b[m:]
@@ -83,21 +75,21 @@ func samePath(a, b string) bool {
 }
 
 // next reads one character of a path: its value, whether it is an escape of a
-// character that is not unreserved, and how many bytes it took.
-func next(path string) (c byte, escaped bool, n int, ok bool) {
+// character that is not unreserved, and how many bytes it took: 0 for a fault.
+func next(path string) (c byte, escaped bool, n int) {
 	if path[0] != '%' {
-		return path[0], false, 1, true
+		return path[0], false, 1
 	}
 	if len(path) < 3 {
-		return 0, false, 0, false
+		return 0, false, 0
 	}
 	high, ok1 := hex(path[1])
 	low, ok2 := hex(path[2])
 	if !ok1 || !ok2 {
-		return 0, false, 0, false
+		return 0, false, 0
 	}
 	c = high<<4 | low
-	return c, !unreserved(c), 3, true
+	return c, !unreserved(c), 3
 }
 
 func hex(c byte) (byte, bool) {
