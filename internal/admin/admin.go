@@ -10,9 +10,20 @@ import (
 	"github.com/holdfast-auth/holdfast/internal/ca"
 	"github.com/holdfast-auth/holdfast/internal/directory"
 	"github.com/holdfast-auth/holdfast/internal/web"
-	"github.com/holdfast-auth/holdfast/verify"
-	"github.com/holdfast-auth/holdfast/verify/httpmw"
 )
+
+// Caller is the application that a request's token was issued to.
+type Caller struct {
+	ClientID     directory.ClientID
+	Organisation directory.OrganisationID
+	CredentialID string
+	Binding      string // "mtls" or "dpop"
+	Resource     string
+	TokenID      string
+}
+
+// actor is how the audit names the caller.
+func (c Caller) actor() string { return string(c.ClientID) }
 
 // Config is what the API needs. Every field but Routes is required.
 type Config struct {
@@ -20,11 +31,11 @@ type Config struct {
 	Authority *ca.Authority
 	// Events reads at most limit audit events that follow the sequence.
 	Events func(ctx context.Context, after int64, limit int) ([]audit.Event, error)
-	// Verifier, with the Policy of this API (its resource, the scope "admin")
-	// and the Edge of this listener, decides on the token of each request.
-	Verifier *verify.Verifier
-	Policy   *verify.Policy
-	Edge     *httpmw.Edge
+	// Require lets through to next only requests whose token is good for this
+	// API and has its scope; it answers the others itself, and their event says why.
+	Require func(next http.Handler) http.Handler
+	// Caller finds, in the context that Require made, who calls.
+	Caller func(ctx context.Context) (Caller, bool)
 	// OperatorOrganisation is the one whose applications may call.
 	OperatorOrganisation directory.OrganisationID
 	// URL of the API, without trailing slash, for its description.
@@ -42,7 +53,7 @@ type api struct{ Config }
 // New builds the handler of the admin listener.
 func New(c Config) (http.Handler, error) {
 	switch {
-	case c.Directory == nil, c.Authority == nil, c.Events == nil, c.Verifier == nil, c.Policy == nil, c.Edge == nil,
+	case c.Directory == nil, c.Authority == nil, c.Events == nil, c.Require == nil, c.Caller == nil,
 		c.OperatorOrganisation == "", c.Table.Now == nil, c.Table.Log == nil:
 		return nil, errors.New("admin: a required field of Config is missing")
 	}

@@ -20,7 +20,7 @@ type (
 	applicationsOutput     struct{ Body Page[Application] }
 )
 
-func (a *api) listApplications(_ context.Context, _ caller, in *listApplicationsInput) (*applicationsOutput, error) {
+func (a *api) listApplications(_ context.Context, _ Caller, in *listApplicationsInput) (*applicationsOutput, error) {
 	of := func(yield func(*directory.Client) bool) {
 		for c := range a.Directory.Current().Clients() {
 			if (in.Organisation == "" || string(c.Organisation) == in.Organisation) && !yield(c) {
@@ -33,12 +33,12 @@ func (a *api) listApplications(_ context.Context, _ caller, in *listApplications
 	return &applicationsOutput{p}, nil
 }
 
-func (a *api) createApplication(ctx context.Context, who caller, in *createApplicationInput) (*applicationOutput, error) {
+func (a *api) createApplication(ctx context.Context, caller Caller, in *createApplicationInput) (*applicationOutput, error) {
 	grants := make([]directory.Grant, len(in.Body.Grants))
 	for i, g := range in.Body.Grants {
 		grants[i] = directory.Grant{Resource: g.Resource, Scopes: g.Scopes}
 	}
-	app, err := a.Directory.CreateApplication(ctx, string(who), directory.Application{
+	app, err := a.Directory.CreateApplication(ctx, caller.actor(), directory.Application{
 		ClientID: directory.ClientID(in.Body.ClientID), Organisation: directory.OrganisationID(in.Body.Organisation), Name: in.Body.Name,
 		AuthMethod: directory.AuthMethod(in.Body.AuthMethod), Binding: cnf.Method(in.Body.Binding),
 		RequireNonce: in.Body.RequireNonce, Grants: grants,
@@ -58,7 +58,7 @@ func (a *api) client(id string) (*directory.Client, error) {
 	return c, nil
 }
 
-func (a *api) showApplication(_ context.Context, _ caller, in *applicationInput) (*applicationOutput, error) {
+func (a *api) showApplication(_ context.Context, _ Caller, in *applicationInput) (*applicationOutput, error) {
 	c, err := a.client(in.ClientID)
 	if err != nil {
 		return nil, err
@@ -66,11 +66,11 @@ func (a *api) showApplication(_ context.Context, _ caller, in *applicationInput)
 	return &applicationOutput{showApplication(&c.Application)}, nil
 }
 
-func (a *api) moveApplication(to directory.State) func(context.Context, caller, *applicationInput) (*applicationOutput, error) {
-	return func(ctx context.Context, who caller, in *applicationInput) (*applicationOutput, error) {
-		if err := a.Directory.SetApplicationState(ctx, string(who), directory.ClientID(in.ClientID), to); err != nil {
+func (a *api) moveApplication(to directory.State) func(context.Context, Caller, *applicationInput) (*applicationOutput, error) {
+	return func(ctx context.Context, caller Caller, in *applicationInput) (*applicationOutput, error) {
+		if err := a.Directory.SetApplicationState(ctx, caller.actor(), directory.ClientID(in.ClientID), to); err != nil {
 			return nil, err
 		}
-		return a.showApplication(ctx, who, in)
+		return a.showApplication(ctx, caller, in)
 	}
 }

@@ -4,8 +4,9 @@
 // 3.1 at /openapi.json) and words errors as RFC 9457 problems. It never returns
 // a private key or a secret, because it is never given one.
 //
-// Whoever gets here has shown a bound token with the scope "admin" for this API,
-// and is an application of the operator's organisation, which is checked once more.
+// Whoever gets here has shown a bound token with the scope "admin" for this API
+// (Config.Require), and is an application of the operator's organisation, which
+// is checked once more.
 //
 // RFC 9457; RFC 8705 and RFC 9449 for the tokens.
 package admin

@@ -11,8 +11,6 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/holdfast-auth/holdfast/internal/web"
-	"github.com/holdfast-auth/holdfast/verify"
-	"github.com/holdfast-auth/holdfast/verify/httpmw"
 )
 
 // scheme is the name of our way of authentication in the description.
@@ -55,6 +53,13 @@ func newDoor(c Config) *door {
 // Handle makes the route of one operation. A browser's request from another
 // origin is refused before anything else is looked at.
 func (d *door) Handle(op *huma.Operation, operate func(huma.Context)) {
+	guarded := d.Require(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if f := d.admit(w, r); f != nil {
+			writeFault(w, f)
+			return
+		}
+		operate(humago.NewContext(op, r, w))
+	}))
 	d.routes = append(d.routes, web.Route{
 		Pattern: op.Method + " " + op.Path,
 		Handler: func(w http.ResponseWriter, r *web.Request) error {
@@ -62,13 +67,7 @@ func (d *door) Handle(op *huma.Operation, operate func(huma.Context)) {
 			if d.origin.Check(r.Request) != nil {
 				return newFault(http.StatusForbidden, "cross_origin", "requests from another origin are refused")
 			}
-			grant, err := d.authorise(r)
-			if err != nil {
-				return err
-			}
-			httpmw.OfferNonce(w.Header(), grant)
-			ctx := context.WithValue(r.Context(), callerKey{}, caller(grant.ClientID))
-			operate(humago.NewContext(op, r.WithContext(ctx), w))
+			guarded.ServeHTTP(w, r.Request)
 			return nil
 		},
 	})
@@ -77,46 +76,32 @@ func (d *door) Handle(op *huma.Operation, operate func(huma.Context)) {
 // ServeHTTP completes huma's adapter; requests come through the table instead.
 func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) }
 
-// authorise verifies the token and tells the event whose it is.
-func (d *door) authorise(r *web.Request) (*verify.Grant, error) {
-	facts, err := d.Edge.Collect(r.Request)
-	if err != nil {
-		return nil, err
+// admit looks at the caller, whose token is good, and tells the event who it is.
+func (d *door) admit(w http.ResponseWriter, r *http.Request) *fault {
+	caller, ok := d.Caller(r.Context())
+	if !ok {
+		return newFault(http.StatusInternalServerError, "no_caller", "internal error")
 	}
-	grant, err := d.Verifier.Verify(r.Context(), &facts, d.Policy)
-	if err != nil {
-		return nil, err
+	e := web.EventOf(w)
+	e.ClientID, e.Organisation, e.CredentialID = string(caller.ClientID), string(caller.Organisation), caller.CredentialID
+	e.Binding, e.Resource, e.TokenID = caller.Binding, caller.Resource, caller.TokenID
+	if caller.ClientID == "" || caller.Organisation != d.OperatorOrganisation {
+		return newFault(http.StatusForbidden, "not_operator", "only applications of the operator's organisation may do this")
 	}
-	describeToken(r.Event, grant.Token)
-	r.Event.Resource = d.Policy.Rules().Resource
-	if grant.Organisation != string(d.OperatorOrganisation) {
-		return nil, newFault(http.StatusForbidden, "not_operator", "only applications of the operator's organisation may do this")
-	}
-	return grant, nil
+	return nil
 }
-
-func describeToken(e *web.Event, t *verify.Token) {
-	e.ClientID, e.Organisation, e.CredentialID, e.TokenID = t.ClientID, t.Organisation, t.CredentialID, t.ID
-	e.Binding = string(t.Binding().Method())
-}
-
-// caller is the client_id of the application whose token it was: the actor in
-// the audit.
-type caller string
-
-// callerKey carries the caller through the framework, which passes nothing else on.
-type callerKey struct{}
 
 // register adds an operation. Its function gets the caller and the decoded
 // input, and returns domain errors.
-func register[I, O any](d *door, op huma.Operation, do func(context.Context, caller, *I) (*O, error)) {
+func register[I, O any](d *door, op huma.Operation, do func(context.Context, Caller, *I) (*O, error)) {
 	op.OperationID = strings.ReplaceAll(strings.ToLower(op.Summary), " ", "-")
 	op.Security = []map[string][]string{{scheme: {}}}
 	op.Errors = []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict}
 	op.MaxBodyBytes = 2 * maxBody // ours binds: strictBody
 	op.BodyReadTimeout = 10 * time.Second
 	huma.Register(d.huma, op, func(ctx context.Context, in *I) (*O, error) {
-		out, err := do(ctx, ctx.Value(callerKey{}).(caller), in)
+		caller, _ := d.Caller(ctx) // admit saw it
+		out, err := do(ctx, caller, in)
 		if err != nil {
 			return nil, faultOf(err)
 		}

@@ -49,7 +49,7 @@ type EventPage struct {
 	Next  int64        `json:"next,omitempty"`
 }
 
-func (a *api) listEvents(ctx context.Context, _ caller, in *eventsInput) (*eventsOutput, error) {
+func (a *api) listEvents(ctx context.Context, _ Caller, in *eventsInput) (*eventsOutput, error) {
 	events, err := a.Events(ctx, in.After, in.Limit)
 	if err != nil {
 		return nil, err

@@ -15,20 +15,20 @@ type (
 	organisationsOutput     struct{ Body Page[Organisation] }
 )
 
-func (a *api) listOrganisations(_ context.Context, _ caller, in *listInput) (*organisationsOutput, error) {
+func (a *api) listOrganisations(_ context.Context, _ Caller, in *listInput) (*organisationsOutput, error) {
 	p := page(a.Directory.Current().Organisations(), *in, func(o *directory.Organisation) string { return string(o.ID) }, showOrganisation)
 	return &organisationsOutput{p}, nil
 }
 
-func (a *api) createOrganisation(ctx context.Context, who caller, in *createOrganisationInput) (*organisationOutput, error) {
-	o, err := a.Directory.CreateOrganisation(ctx, string(who), directory.Organisation{ID: directory.OrganisationID(in.Body.ID), Name: in.Body.Name})
+func (a *api) createOrganisation(ctx context.Context, caller Caller, in *createOrganisationInput) (*organisationOutput, error) {
+	o, err := a.Directory.CreateOrganisation(ctx, caller.actor(), directory.Organisation{ID: directory.OrganisationID(in.Body.ID), Name: in.Body.Name})
 	if err != nil {
 		return nil, err
 	}
 	return &organisationOutput{showOrganisation(&o)}, nil
 }
 
-func (a *api) showOrganisation(_ context.Context, _ caller, in *organisationInput) (*organisationOutput, error) {
+func (a *api) showOrganisation(_ context.Context, _ Caller, in *organisationInput) (*organisationOutput, error) {
 	o := a.Directory.Current().Organisation(directory.OrganisationID(in.ID))
 	if o == nil {
 		return nil, directory.ErrNotFound
@@ -37,15 +37,15 @@ func (a *api) showOrganisation(_ context.Context, _ caller, in *organisationInpu
 }
 
 // moveOrganisation leaves the operator's own alone: without it nobody could undo anything.
-func (a *api) moveOrganisation(to directory.State) func(context.Context, caller, *organisationInput) (*organisationOutput, error) {
-	return func(ctx context.Context, who caller, in *organisationInput) (*organisationOutput, error) {
+func (a *api) moveOrganisation(to directory.State) func(context.Context, Caller, *organisationInput) (*organisationOutput, error) {
+	return func(ctx context.Context, caller Caller, in *organisationInput) (*organisationOutput, error) {
 		id := directory.OrganisationID(in.ID)
 		if id == a.OperatorOrganisation {
 			return nil, directory.ErrState
 		}
-		if err := a.Directory.SetOrganisationState(ctx, string(who), id, to); err != nil {
+		if err := a.Directory.SetOrganisationState(ctx, caller.actor(), id, to); err != nil {
 			return nil, err
 		}
-		return a.showOrganisation(ctx, who, in)
+		return a.showOrganisation(ctx, caller, in)
 	}
 }

@@ -10,8 +10,6 @@ import (
 
 	"github.com/holdfast-auth/holdfast/internal/directory"
 	"github.com/holdfast-auth/holdfast/internal/web"
-	"github.com/holdfast-auth/holdfast/verify"
-	"github.com/holdfast-auth/holdfast/verify/httpmw"
 )
 
 // fault is an RFC 9457 problem with what only the event may know.
@@ -37,19 +35,17 @@ func faultOf(err error) *fault {
 		return newFault(http.StatusUnprocessableEntity, "not_valid", "validation failed",
 			&huma.ErrorDetail{Message: invalid.Reason, Location: "body." + invalid.Field})
 	}
-	var f *fault
 	switch {
 	case errors.Is(err, directory.ErrNotFound):
-		f = newFault(http.StatusNotFound, "not_found", directory.ErrNotFound.Error())
+		return newFault(http.StatusNotFound, "not_found", err.Error())
 	case errors.Is(err, directory.ErrExists):
-		f = newFault(http.StatusConflict, "exists", directory.ErrExists.Error())
+		return newFault(http.StatusConflict, "exists", err.Error())
 	case errors.Is(err, directory.ErrState):
-		f = newFault(http.StatusConflict, "wrong_state", directory.ErrState.Error())
+		return newFault(http.StatusConflict, "wrong_state", err.Error())
 	case errors.Is(err, directory.ErrInvalid):
-		f = newFault(http.StatusUnprocessableEntity, "not_valid", directory.ErrInvalid.Error())
-	default:
-		f = newFault(http.StatusInternalServerError, "internal", "internal error")
+		return newFault(http.StatusUnprocessableEntity, "not_valid", err.Error())
 	}
+	f := newFault(http.StatusInternalServerError, "internal", "internal error")
 	f.cause = err
 	return f
 }
@@ -94,21 +90,8 @@ func writeFault(w http.ResponseWriter, f *fault) {
 	_, _ = w.Write(body)
 }
 
-// renderTable words what the table, the verifier and the door refuse. The
-// verifier's refusals look as they do at every other API.
+// renderTable words what the table and the door refuse.
 func renderTable(w http.ResponseWriter, r *web.Request, err error) {
-	if refused, ok := errors.AsType[*verify.Error](err); ok {
-		e := r.Event
-		e.Reason, e.Error = string(refused.Reason), refused.Code
-		if refused.Cause != nil {
-			e.Cause = refused.Cause.Error()
-		}
-		if refused.Token != nil {
-			describeToken(e, refused.Token)
-		}
-		httpmw.WriteError(w, err)
-		return
-	}
 	if s, ok := errors.AsType[*web.StatusError](err); ok {
 		writeFault(w, newFault(s.Status, r.Event.Reason, s.Error()))
 		return

@@ -15,13 +15,13 @@ type (
 	resourcesOutput     struct{ Body Page[Resource] }
 )
 
-func (a *api) listResources(_ context.Context, _ caller, in *listInput) (*resourcesOutput, error) {
+func (a *api) listResources(_ context.Context, _ Caller, in *listInput) (*resourcesOutput, error) {
 	p := page(a.Directory.Current().Resources(), *in, func(r *directory.Resource) string { return r.URI }, showResource)
 	return &resourcesOutput{p}, nil
 }
 
-func (a *api) createResource(ctx context.Context, who caller, in *createResourceInput) (*resourceOutput, error) {
-	r, err := a.Directory.CreateResource(ctx, string(who), directory.Resource{
+func (a *api) createResource(ctx context.Context, caller Caller, in *createResourceInput) (*resourceOutput, error) {
+	r, err := a.Directory.CreateResource(ctx, caller.actor(), directory.Resource{
 		URI: in.Body.URI, Organisation: directory.OrganisationID(in.Body.Organisation), Name: in.Body.Name,
 		Scopes: in.Body.Scopes, Servers: texts[string, directory.ClientID](in.Body.Servers),
 	})
@@ -31,7 +31,7 @@ func (a *api) createResource(ctx context.Context, who caller, in *createResource
 	return &resourceOutput{showResource(&r)}, nil
 }
 
-func (a *api) showResource(_ context.Context, _ caller, in *resourceInput) (*resourceOutput, error) {
+func (a *api) showResource(_ context.Context, _ Caller, in *resourceInput) (*resourceOutput, error) {
 	r := a.Directory.Current().Resource(in.URI)
 	if r == nil {
 		return nil, directory.ErrNotFound

@@ -100,7 +100,7 @@ type NewCertificate struct {
 // NewRequest asks for a certificate of our own authority.
 type NewRequest struct {
 	CSR         string `json:"csr" maxLength:"65536" doc:"PKCS#10, PEM"`
-	LifeSeconds int64  `json:"life_seconds,omitempty" minimum:"0" maximum:"7776000" doc:"90 days when omitted"`
+	LifeSeconds int64  `json:"life_seconds,omitempty" minimum:"1" maximum:"7776000" doc:"90 days when omitted"`
 }
 
 // IssuedCertificate is the answer: the credential and its chain.

@@ -7,7 +7,7 @@
 //	holdfast_refusals_total{listener,reason}
 //	holdfast_token_requests_total{auth_method,binding,result}
 //	holdfast_panics_total{listener}
-//	holdfast_build_info{version,revision,goversion}
+//	holdfast_build_info{version,goversion}
 package metrics
 
 import (
@@ -55,8 +55,8 @@ type (
 	tokenKey   struct{ authMethod, binding, result string }
 )
 
-// New makes the metrics of a process of this version, built from this revision.
-func New(version, revision string) *Metrics {
+// New makes the metrics of a process of this version.
+func New(version string) *Metrics {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "holdfast", Name: name, Help: help}, labels)
 	}
@@ -68,8 +68,8 @@ func New(version, revision string) *Metrics {
 	refusals := counter("refusals_total", "Requests that were refused or failed, by precise reason.", "listener", "reason")
 	tokens := counter("token_requests_total", "Requests to the token endpoint.", "auth_method", "binding", "result")
 	panics := counter("panics_total", "Panics in handlers.", "listener")
-	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "holdfast", Name: "build_info", Help: "Always 1."}, []string{"version", "revision", "goversion"})
-	build.WithLabelValues(version, revision, runtime.Version()).Set(1)
+	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "holdfast", Name: "build_info", Help: "Always 1."}, []string{"version", "goversion"})
+	build.WithLabelValues(version, runtime.Version()).Set(1)
 
 	m := &Metrics{registry: prometheus.NewRegistry()}
 	m.registry.MustRegister(requests, duration, refusals, tokens, panics, build,
