@@ -122,6 +122,9 @@ type created struct {
 func name(p Purpose, id string) string { return string(p) + "/" + id }
 
 func (r *Ring) seal(k Key, now time.Time) (StoredKey, error) {
+	if k.Signer == nil {
+		return StoredKey{}, errNotKey
+	}
 	s := StoredKey{ID: k.ID, Purpose: k.Purpose, Created: now, NotBefore: k.NotBefore, NotAfter: k.NotAfter}
 	if s.ID == "" {
 		s.ID = strings.ToLower(rand.Text())

@@ -17,7 +17,7 @@ func (s *Store) Prune(ctx context.Context, now time.Time) error {
 	first := byte(s.slice.Add(1) % keyParts)
 	from, to := []byte{first}, []byte{first + 1}
 	if first == keyParts-1 {
-		to = bytes.Repeat([]byte{0xff}, 33) // beyond every key
+		to = bytes.Repeat([]byte{0xff}, usedKey+1) // beyond every key
 	}
 	err := s.write(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.Exec(queryPruneUsed, from, to, micros(now)); err != nil {

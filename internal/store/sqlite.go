@@ -35,7 +35,7 @@ func (s *Store) openSQLite(ctx context.Context, path string) error {
 	case err != nil:
 		return err
 	}
-	if s.writers, err = sql.Open("sqlite", sqliteDSN(path, "_txlock=immediate&_pragma=cache_size(-16000)")); err != nil {
+	if s.writers, err = sql.Open("sqlite", sqliteDSN(path, "_txlock=immediate&_pragma=cache_size(-16000)&_pragma=wal_autocheckpoint(4000)")); err != nil {
 		return fmt.Errorf("open database %s: %w", path, err)
 	}
 	s.writers.SetMaxOpenConns(1)

@@ -130,7 +130,7 @@ CREATE TABLE intents (
 ) STRICT;
 CREATE INDEX intents_open ON intents (at) WHERE finished = 0;
 
--- What may be used once: assertions and proofs.
+-- What may be used once, assertions and proofs, by 128 bits of a digest.
 CREATE TABLE used (
     key   BLOB    PRIMARY KEY,
     until INTEGER NOT NULL
