@@ -18,7 +18,6 @@ import (
 const (
 	MaxToken = 8 << 10          // bytes of an access token
 	MaxAhead = 30 * time.Second // iat and nbf of a token at most this far ahead
-	MaxKeyID = 128              // bytes of kid
 
 	defaultRemembered = 16 << 10 // verdicts
 	maxClaimsDepth    = 32       // levels of JSON in a token
