@@ -1,0 +1,38 @@
+package main
+
+// target is one package whose checks are removed.
+type target struct {
+	Package string   // its folder
+	Files   []string // of it; none means every file
+	Killers []string // the packages whose tests may notice, besides its own, in this order
+}
+
+// equivalent is a check whose loss no test can notice, and why.
+type equivalent struct {
+	File     string // as "verify/verify.go"
+	Function string // as "Verifier.Verify"
+	Source   string // the check's text on one line
+	Reason   string
+}
+
+// targets are the columns of checks: what stands between a request and a token,
+// and between a token and an API.
+func targets() []target {
+	return []target{
+		{Package: "internal/strictjson"},
+		{Package: "internal/jose"},
+		{Package: "cnf"},
+		{Package: "dpop"},
+		{Package: "mtls"},
+		{Package: "internal/token"},
+		{Package: "internal/clientauth", Killers: []string{"internal/as"}},
+		{Package: "internal/as", Killers: []string{"internal/server"}},
+		{Package: "verify", Killers: []string{"verify/httpmw", "internal/gateway"}},
+		{Package: "verify/httpmw", Killers: []string{"internal/gateway"}},
+	}
+}
+
+// equivalents may only hold checks that survive.
+func equivalents() []equivalent {
+	return nil
+}
