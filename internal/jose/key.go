@@ -86,10 +86,7 @@ func (k *PublicKey) setECDSA(key *ecdsa.PublicKey) error {
 	if key.Curve != elliptic.P256() {
 		return fmt.Errorf("%w: the curve is not P-256", ErrKey)
 	}
-	point, err := key.Bytes()
-	if err != nil {
-		return fmt.Errorf("%w: not a point of P-256", ErrKey)
-	}
+	point, _ := key.Bytes() // nil if it is no point of the curve
 	return k.setP256(point)
 }
 

@@ -115,11 +115,11 @@ func parseHeader(data []byte) (Header, error) {
 // readName sets name to the kid or typ that v is.
 func readName(name *string, v strictjson.Value) error {
 	text, err := v.Text()
-	if err != nil {
-		return err
+	if err == nil {
+		err = checkName(text)
 	}
 	*name = text
-	return checkName(text)
+	return err
 }
 
 // Verify checks the signature with k, whose algorithm must be the header's.

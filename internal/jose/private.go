@@ -16,7 +16,8 @@ import (
 const (
 	maxPEM     = 64 << 10
 	pemType    = "PRIVATE KEY"
-	pemOpening = "-----BEGIN " + pemType + "-----"
+	pemBegin   = "-----BEGIN "
+	pemOpening = pemBegin + pemType + "-----"
 )
 
 // GenerateKey makes a private key for alg: P-256, RSA 2048 or Ed25519.
@@ -41,12 +42,12 @@ func ParsePrivateKeyPEM(data []byte) (crypto.Signer, error) {
 		return nil, ErrTooLarge
 	}
 	data = bytes.TrimSpace(data)
-	if !bytes.HasPrefix(data, []byte(pemOpening)) {
-		return nil, fmt.Errorf("%w: the text does not begin with a PKCS#8 private key in PEM", ErrKey)
+	if !bytes.HasPrefix(data, []byte(pemOpening)) || bytes.Count(data, []byte(pemBegin)) != 1 {
+		return nil, fmt.Errorf("%w: the text is not one PKCS#8 private key in PEM", ErrKey)
 	}
 	block, rest := pem.Decode(data)
-	if block == nil || block.Type != pemType || len(block.Headers) > 0 {
-		return nil, fmt.Errorf("%w: not a PKCS#8 private key in PEM", ErrKey)
+	if block == nil || len(block.Headers) > 0 {
+		return nil, fmt.Errorf("%w: not PEM, or PEM with headers", ErrKey)
 	}
 	if len(rest) > 0 {
 		return nil, fmt.Errorf("%w: text after the private key", ErrKey)
