@@ -52,16 +52,16 @@ func (x *exchange) Header() http.Header {
 	return x.muxHeader
 }
 
-// WriteHeader begins the answer. Informational answers but 101 leave it open.
+// WriteHeader begins the answer, once. Informational answers but 101 leave it open.
 func (x *exchange) WriteHeader(status int) {
 	switch {
 	case x.routing:
 		x.muxStatus = status
 		return
+	case x.status != 0:
+		return
 	case status >= 200 || status == http.StatusSwitchingProtocols:
-		if x.status == 0 {
-			x.status = status
-		}
+		x.status = status
 		x.stamp()
 	}
 	x.w.WriteHeader(status)

@@ -32,7 +32,9 @@ func NewServer(h http.Handler, tlsConfig *tls.Config, errorLog *slog.Logger) *ht
 		IdleTimeout:       idleTimeout,
 		HTTP2:             &http.HTTP2Config{WriteByteTimeout: bodyTimeout},
 		Protocols:         new(http.Protocols),
-		ErrorLog:          log.New(connectionLog{errorLog}, "", 0),
+
+		DisableGeneralOptionsHandler: true, // "OPTIONS *" is the table's, too
+		ErrorLog:                     log.New(connectionLog{errorLog}, "", 0),
 	}
 	s.Protocols.SetHTTP1(true)
 	s.Protocols.SetHTTP2(true)

@@ -63,7 +63,7 @@ func (t *table) route(x *exchange) {
 	x.routing = true
 	t.mux.ServeHTTP(x, x.request.Request)
 	x.routing = false
-	if x.line == nil {
+	if x.line == nil && x.muxStatus != http.StatusBadRequest {
 		x.line = t.catchAll
 	}
 	if x.line != nil {
@@ -98,6 +98,9 @@ func (t *table) refuse(x *exchange, err error) {
 		}
 	}
 	t.Render(x, &x.request, err)
+	if x.status == 0 {
+		x.WriteHeader(http.StatusInternalServerError)
+	}
 	if x.status >= http.StatusInternalServerError && x.request.Context().Err() != nil {
 		x.status = statusClientGone
 		x.event.Outcome, x.event.Reason = "refused", "client_gone"
@@ -157,7 +160,8 @@ func (t *table) survive(x *exchange, fault any) (abort bool) {
 	}
 	defer func() {
 		e.Reason = ReasonPanic
-		if recover() != nil && x.status == 0 {
+		_ = recover()
+		if x.status == 0 {
 			x.WriteHeader(http.StatusInternalServerError)
 		}
 	}()
