@@ -36,7 +36,9 @@ func TestServerLimits(t *testing.T) {
 func TestHeaderLimit(t *testing.T) {
 	l := listen(t, web.Route{Pattern: "GET /", Handler: say("x")})
 	conn := l.dial(t)
-	go func() { _, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\nBig: "+strings.Repeat("x", 64<<10)+"\r\n\r\n") }()
+	go func() {
+		_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\nBig: "+strings.Repeat("x", 64<<10)+"\r\n\r\n")
+	}()
 	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
 		t.Fatal(err)
