@@ -22,13 +22,13 @@ const (
 	headerSize    = 100
 )
 
-func (s *Store) openSQLite(ctx context.Context, path string) error {
+func (s *Store) openSQLite(ctx context.Context, path string, create bool) error {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return fmt.Errorf("find database %s: %w", path, err)
 	}
 	switch err := inspectSQLite(path); {
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist) && create:
 		if err := createSQLite(ctx, path); err != nil {
 			return err
 		}
@@ -65,12 +65,11 @@ func sqliteDSN(path, more string) string {
 }
 
 // inspectSQLite looks at a file before SQLite does, so that the answer is plain.
-// fs.ErrNotExist means that there is none.
 func inspectSQLite(path string) error {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fs.ErrNotExist
+		return fmt.Errorf("database %s does not exist%w", path, silent{fs.ErrNotExist})
 	case err != nil:
 		return fmt.Errorf("database %s cannot be read: %w", path, cause(err))
 	case info.IsDir():
@@ -136,6 +135,12 @@ func createSQLite(ctx context.Context, path string) (err error) {
 	}
 	return syncFolder(folder)
 }
+
+// silent is an error that is there for errors.Is and not to be read.
+type silent struct{ error }
+
+func (silent) Error() string   { return "" }
+func (s silent) Unwrap() error { return s.error }
 
 func syncFolder(path string) error {
 	d, err := os.Open(path)

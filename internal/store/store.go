@@ -28,6 +28,9 @@ var ErrClosed = errors.New("the store is closed")
 
 // Options of a store.
 type Options struct {
+	// Create makes a database where there is none. Without it that is an error,
+	// so that a path that was mistyped does not begin a second installation.
+	Create bool
 	// Now is the clock of the pruning; nothing else here looks at one.
 	Now func() time.Time
 }
@@ -52,11 +55,12 @@ type Store struct {
 	stopped chan struct{} // closed when commitClaims has ended
 }
 
-// Open opens a database and brings its schema up to date; a SQLite file that
-// does not exist is made, whole or not at all. dsn is "sqlite:/path" or a path.
-// Errors are one plain sentence; a database of a newer schema is ErrNewerSchema.
+// Open opens a database and brings its schema up to date; with Create a file
+// that does not exist is made, whole or not at all. dsn is as Path has it.
+// Errors are one plain sentence; a database of a newer schema is ErrNewerSchema,
+// one that does not exist fs.ErrNotExist.
 func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
-	path, err := sqlitePath(dsn)
+	path, err := Path(dsn)
 	if err != nil {
 		return nil, err
 	}
@@ -67,15 +71,15 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 		stop:    make(chan struct{}),
 		stopped: make(chan struct{}),
 	}
-	if err := s.openSQLite(ctx, path); err != nil {
+	if err := s.openSQLite(ctx, path, o.Create); err != nil {
 		return nil, errors.Join(err, s.closeDatabase())
 	}
 	go s.commitClaims()
 	return s, nil
 }
 
-// sqlitePath is the file that dsn names.
-func sqlitePath(dsn string) (string, error) {
+// Path is the SQLite file that dsn names: "sqlite:/path", or a path.
+func Path(dsn string) (string, error) {
 	scheme, rest, found := strings.Cut(dsn, ":")
 	switch {
 	case !found || strings.ContainsAny(scheme, `/\.`):

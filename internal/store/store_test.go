@@ -15,7 +15,7 @@ import (
 
 func TestSmoke(t *testing.T) {
 	ctx := t.Context()
-	s, err := store.Open(ctx, filepath.Join(t.TempDir(), "x.db"), store.Options{Now: time.Now})
+	s, err := store.Open(ctx, filepath.Join(t.TempDir(), "x.db"), store.Options{Create: true, Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

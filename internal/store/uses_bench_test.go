@@ -21,7 +21,7 @@ const callers = 64
 // commit that database/sql allows, in the same process.
 func BenchmarkFirstUse(b *testing.B) {
 	b.Run("store", func(b *testing.B) {
-		s, err := store.Open(b.Context(), filepath.Join(b.TempDir(), "holdfast.db"), store.Options{Now: time.Now})
+		s, err := store.Open(b.Context(), filepath.Join(b.TempDir(), "holdfast.db"), store.Options{Create: true, Now: time.Now})
 		if err != nil {
 			b.Fatal(err)
 		}
