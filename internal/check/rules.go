@@ -146,16 +146,16 @@ func (c *calls) selector(n *ast.SelectorExpr) {
 	}
 	switch name := n.Sel.Name; {
 	case c.imported[x.Name].path == "time" && (name == "Now" || name == "Since" || name == "Until"):
-		if !c.test && !c.table.mayReadClock(c.folder) && !c.defaults[n] {
+		if !c.test && !forTests(c.folder) && !c.table.mayReadClock(c.folder) && !c.defaults[n] {
 			c.add(c.file, n.Pos(), "time.%s: the clock is a parameter here (now time.Time, or a field Now)", name)
 		}
-	case c.test && slices.Contains([]string{"Skip", "Skipf", "SkipNow"}, name):
+	case (c.test || forTests(c.folder)) && slices.Contains([]string{"Skip", "Skipf", "SkipNow"}, name):
 		c.add(c.file, n.Pos(), "%s.%s: a test that is skipped proves nothing", x.Name, name)
 	}
 }
 
 func (c *calls) insecure(pos token.Pos, value ast.Expr) {
-	if ident, ok := value.(*ast.Ident); !c.test && (!ok || ident.Name != "false") {
+	if ident, ok := value.(*ast.Ident); !c.test && !forTests(c.folder) && (!ok || ident.Name != "false") {
 		c.add(c.file, pos, "InsecureSkipVerify outside a test")
 	}
 }

@@ -17,6 +17,7 @@ func Holdfast() Table {
 			{Package: "internal/audit"},
 			{Package: "internal/envelope"},
 			{Package: "internal/web", Inside: []string{"internal/oauth"}},
+			{Package: "internal/metrics", Inside: []string{"internal/web"}, Outside: []string{"github.com/prometheus/client_golang"}},
 			{Package: "internal/config", Outside: []string{"github.com/goccy/go-yaml"}},
 			{Package: "internal/jose", Inside: []string{"internal/strictjson"}},
 
@@ -40,21 +41,22 @@ func Holdfast() Table {
 			{Package: "internal/as", Inside: []string{"cnf", "dpop", "mtls", "internal/clientauth", "internal/directory", "internal/jose", "internal/oauth", "internal/strictjson", "internal/token", "internal/web"}},
 			{Package: "internal/admin", Inside: []string{"cnf", "mtls", "verify", "verify/httpmw", "internal/audit", "internal/ca", "internal/directory", "internal/jose", "internal/oauth", "internal/strictjson", "internal/web"}, Outside: []string{"github.com/danielgtaylor/huma"}},
 			{Package: "internal/feed", Inside: []string{"cnf", "verify", "internal/directory", "internal/jose", "internal/oauth", "internal/strictjson", "internal/token", "internal/web"}},
-			{Package: "internal/gateway", Inside: []string{"cnf", "dpop", "mtls", "verify", "verify/httpmw", "verify/jwks", "client", "internal/jose", "internal/strictjson", "internal/web"}},
+			{Package: "internal/gateway", Inside: []string{"cnf", "dpop", "mtls", "verify", "verify/jwks", "verify/httpmw", "client", "internal/bounded", "internal/jose", "internal/strictjson", "internal/web"}},
 
 			// Edges: the database, the wire to the admin API, and who puts all together.
-			{Package: "internal/store", Inside: []string{"cnf", "internal/audit", "internal/ca", "internal/directory", "internal/keyring", "internal/token"}, Outside: []string{"modernc.org/sqlite", "github.com/pressly/goose/v3"}, Clock: true},
-			{Package: "internal/adminclient", Inside: []string{"client", "internal/strictjson"}},
+			{Package: "internal/store", Inside: []string{"cnf", "internal/audit", "internal/ca", "internal/directory", "internal/jose", "internal/keyring", "internal/token"}, Outside: []string{"modernc.org/sqlite", "github.com/pressly/goose/v3"}, Clock: true},
+			{Package: "internal/adminclient", Inside: []string{"client", "internal/admin", "internal/strictjson"}},
 			{Package: "internal/server", Inside: []string{
-				"cnf", "dpop", "mtls", "verify", "verify/httpmw", "verify/jwks", "client",
-				"internal/admin", "internal/as", "internal/audit", "internal/ca", "internal/clientauth", "internal/config", "internal/directory",
-				"internal/envelope", "internal/feed", "internal/gateway", "internal/jose", "internal/keyring", "internal/oauth", "internal/store",
-				"internal/token", "internal/web",
+				"cnf", "dpop", "mtls", "verify", "verify/jwks", "verify/httpmw", "client", "internal/admin", "internal/as",
+				"internal/audit", "internal/ca", "internal/clientauth", "internal/config", "internal/directory", "internal/envelope",
+				"internal/feed", "internal/gateway", "internal/jose", "internal/keyring", "internal/metrics", "internal/oauth",
+				"internal/store", "internal/token", "internal/web",
 			}, Outside: []string{"golang.org/x/sync"}, Clock: true},
-			{Package: "internal/dev", Inside: []string{"client", "internal/adminclient", "internal/config", "internal/jose", "internal/server"}, Outside: []string{"golang.org/x/sync"}, Clock: true},
-			{Package: "internal/demo", Inside: []string{"client", "cnf", "dpop", "internal/adminclient", "internal/dev", "internal/jose", "internal/strictjson"}, Clock: true},
+			{Package: "internal/dev", Inside: []string{"mtls", "client", "internal/admin", "internal/adminclient", "internal/config", "internal/jose", "internal/server", "internal/web"}, Outside: []string{"golang.org/x/sync"}, Clock: true},
+			{Package: "internal/demo", Inside: []string{"cnf", "dpop", "client", "internal/admin", "internal/adminclient", "internal/dev", "internal/jose", "internal/strictjson"}, Clock: true},
 			{Package: "cmd/holdfast", Inside: []string{
-				"client", "internal/adminclient", "internal/config", "internal/demo", "internal/dev", "internal/gateway", "internal/server",
+				"client", "internal/adminclient", "internal/config", "internal/demo", "internal/dev", "internal/gateway",
+				"internal/server", "internal/store",
 			}, Outside: []string{"github.com/spf13/cobra"}, Clock: true},
 
 			// Tools of this repository.
