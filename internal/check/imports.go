@@ -13,6 +13,7 @@ type Row struct {
 	Inside  []string // folders of this module
 	Outside []string // import paths of other modules, each with what is below it
 	Clock   bool     // it may ask for the time itself
+	Jitter  bool     // it may use math/rand, to spread its requests over time
 }
 
 // Table has a row for every package.
@@ -41,6 +42,11 @@ func (t Table) row(folder string) *Row {
 func (t Table) mayReadClock(folder string) bool {
 	r := t.row(folder)
 	return r != nil && r.Clock
+}
+
+func (t Table) mayJitter(folder string) bool {
+	r := t.row(folder)
+	return r != nil && r.Jitter
 }
 
 // forTests tells packages that exist for tests (clientauth/authtest): they need

@@ -79,12 +79,9 @@ func (t *tree) checkCalls(f *file) {
 			t.add(f, fn.Pos(), "func init: what must run is called by name")
 		}
 	}
-	for name, spec := range imported {
-		if !f.test && strings.HasPrefix(spec.path, "math/rand") {
-			t.add(f, spec.pos, "%s is imported as %s: randomness comes from crypto/rand", spec.path, name)
-		}
-		if f.test && spec.path == "testing" && name == "." {
-			t.add(f, spec.pos, "testing is imported as .")
+	for _, spec := range imported {
+		if strings.HasPrefix(spec.path, "math/rand") && !f.test && !t.table.mayJitter(f.folder) {
+			t.add(f, spec.pos, "%s: randomness comes from crypto/rand", spec.path)
 		}
 	}
 	ast.Inspect(f.syntax, c.visit)
@@ -175,6 +172,9 @@ func importNames(f *ast.File) map[string]importSpec {
 			continue // the parser would have refused it
 		}
 		name := path.Base(p)
+		if strings.HasPrefix(name, "v") && strings.Trim(name[1:], "0123456789") == "" {
+			name = path.Base(path.Dir(p)) // math/rand/v2 is rand
+		}
 		if spec.Name != nil {
 			name = spec.Name.Name
 		}

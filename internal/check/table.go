@@ -26,7 +26,7 @@ func Holdfast() Table {
 			{Package: "dpop", Inside: []string{"cnf", "internal/jose", "internal/strictjson"}},
 			{Package: "mtls", Inside: []string{"cnf"}},
 			{Package: "verify", Inside: []string{"cnf", "dpop", "mtls", "internal/bounded", "internal/jose", "internal/strictjson"}},
-			{Package: "verify/jwks", Inside: []string{"verify", "internal/jose", "internal/strictjson"}, Clock: true},
+			{Package: "verify/jwks", Inside: []string{"verify", "internal/jose", "internal/strictjson"}, Clock: true, Jitter: true},
 			{Package: "verify/httpmw", Inside: []string{"verify", "cnf", "dpop", "mtls"}},
 			{Package: "client", Inside: []string{"cnf", "dpop", "mtls", "internal/jose", "internal/strictjson"}, Outside: []string{"golang.org/x/oauth2"}, Clock: true},
 
@@ -40,7 +40,7 @@ func Holdfast() Table {
 			// Endpoints: protocol only.
 			{Package: "internal/as", Inside: []string{"cnf", "dpop", "mtls", "internal/clientauth", "internal/directory", "internal/jose", "internal/oauth", "internal/strictjson", "internal/token", "internal/web"}},
 			{Package: "internal/admin", Inside: []string{"cnf", "mtls", "verify", "verify/httpmw", "internal/audit", "internal/ca", "internal/directory", "internal/jose", "internal/oauth", "internal/strictjson", "internal/web"}, Outside: []string{"github.com/danielgtaylor/huma"}},
-			{Package: "internal/feed", Inside: []string{"cnf", "verify", "internal/directory", "internal/jose", "internal/oauth", "internal/strictjson", "internal/token", "internal/web"}},
+			{Package: "internal/feed", Inside: []string{"cnf", "verify", "internal/directory", "internal/jose", "internal/oauth", "internal/strictjson", "internal/token", "internal/web"}, Jitter: true},
 			{Package: "internal/gateway", Inside: []string{"cnf", "dpop", "mtls", "verify", "verify/jwks", "verify/httpmw", "client", "internal/bounded", "internal/jose", "internal/strictjson", "internal/web"}},
 
 			// Edges: the database, the wire to the admin API, and who puts all together.
