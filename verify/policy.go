@@ -86,7 +86,7 @@ func (v *Verifier) NewPolicy(r Rules) (*Policy, error) {
 	case r.MaxRevocationLag > 0 && v.revocation == nil:
 		f.add("max_revocation_lag", "needs a source of revocations")
 	}
-	if r.MetadataURL != "" && !quotable(r.MetadataURL) {
+	if !quotable(r.MetadataURL) {
 		f.add("metadata_url", "must be a URL of printable ASCII")
 	}
 	if len(f) > 0 {

@@ -125,6 +125,9 @@ func TestCredential(t *testing.T) {
 		{"a scheme and spaces", verify.Request{Authorization: []string{"Bearer   "}}, verify.Malformed, 400, "invalid_request"},
 		{"a token of padding", verify.Request{Authorization: []string{"Bearer =="}}, verify.Malformed, 400, "invalid_request"},
 		{"a token with a control character", verify.Request{Authorization: []string{"Bearer a\tb"}}, verify.Malformed, 400, "invalid_request"},
+		{"characters just outside those of a token", verify.Request{Authorization: []string{"Bearer a{b"}}, verify.Malformed, 400, "invalid_request"},
+		{"characters just outside its capitals", verify.Request{Authorization: []string{"Bearer a[b"}}, verify.Malformed, 400, "invalid_request"},
+		{"characters just outside its digits", verify.Request{Authorization: []string{"Bearer a:b"}}, verify.Malformed, 400, "invalid_request"},
 		{"a token beyond 8 KiB", verify.Request{Authorization: []string{"Bearer " + strings.Repeat("a", verify.MaxToken+1)}}, verify.TooLarge, 400, "invalid_request"},
 		{"advisory 8: a million dots", verify.Request{Authorization: []string{"Bearer " + strings.Repeat(".", 1<<20)}}, verify.TooLarge, 400, "invalid_request"},
 		{"8 KiB of dots", verify.Request{Authorization: []string{"Bearer " + strings.Repeat(".", verify.MaxToken)}}, verify.TokenMalformed, 401, "invalid_token"},
@@ -364,6 +367,9 @@ func TestKeys(t *testing.T) {
 			if set.Equal(other) != (name == "a") {
 				t.Errorf("equal to %s: %t", name, set.Equal(other))
 			}
+			if (*verify.KeySet)(nil).Equal(other) {
+				t.Errorf("nothing equals %s", name)
+			}
 		}
 	})
 }
@@ -415,7 +421,7 @@ func TestClaims(t *testing.T) {
 		{"a control character in client_id", verifytest.Claims{"client_id": "shop\r\nX: 1"}, verify.TokenMalformed},
 		{"a control character in jti", verifytest.Claims{"jti": "a\n"}, verify.TokenMalformed},
 		{"a control character in organisation", verifytest.Claims{"organisation": "a\x7f"}, verify.TokenMalformed},
-		{"a control character in credential_id", verifytest.Claims{"credential_id": "a\x00"}, verify.TokenMalformed},
+		{"a control character in credential_id", verifytest.Claims{"credential_id": "a\x7f"}, verify.TokenMalformed},
 		{"a quote in scope", verifytest.Claims{"scope": `payments "`}, verify.TokenMalformed},
 		{"no organisation, no credential_id", verifytest.Claims{"organisation": nil, "credential_id": nil}, ""},
 		{"an unknown claim", verifytest.Claims{"acr": "high"}, ""},
@@ -468,6 +474,11 @@ func TestClaims(t *testing.T) {
 		s := w.issuer.Signer
 		token, err := s.Sign(s.Header("at+jwt", false), append([]byte(`{"aud":"https://evil.example",`), payload[1:]...))
 		if err != nil {
+			t.Fatal(err)
+		}
+		w.refused(w.overMTLS(token), verify.TokenMalformed, 401)
+		last := append(payload[:len(payload)-1:len(payload)-1], `,"sub":"admin"}`...)
+		if token, err = s.Sign(s.Header("at+jwt", false), last); err != nil {
 			t.Fatal(err)
 		}
 		w.refused(w.overMTLS(token), verify.TokenMalformed, 401)

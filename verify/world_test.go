@@ -151,12 +151,15 @@ func (r *revocations) set(ended map[string]verify.Reason, lag time.Duration) {
 	r.ended, r.lag = ended, lag
 }
 
-// certificates is a Certificates of a fixed list.
+// certificates is a Certificates of a fixed list, which says "shop" of any other
+// certificate too, but not that it knows.
 type certificates map[cnf.Thumbprint]string
 
 func (c certificates) Classify(t cnf.Thumbprint) (string, bool) {
-	id, ok := c[t]
-	return id, ok
+	if id, ok := c[t]; ok {
+		return id, true
+	}
+	return "shop", false
 }
 
 // brokenReplay is a ReplayStore that is down.
