@@ -1,0 +1,302 @@
+package storetest
+
+import (
+	"context"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/holdfast-auth/holdfast/internal/audit"
+	"github.com/holdfast-auth/holdfast/internal/directory"
+	"github.com/holdfast-auth/holdfast/internal/jose"
+)
+
+func runChain(t *testing.T, fresh func(t *testing.T) Database) {
+	ctx := context.Background()
+	t.Run("an empty database has the empty chain", func(t *testing.T) {
+		s := fresh(t)(t)
+		head, err := s.VerifyChain(ctx)
+		must(t, err)
+		events, err := s.Events(ctx, 0, 10)
+		must(t, err)
+		delta, err := s.Load(ctx, 0)
+		must(t, err)
+		if head != (audit.Head{}) || len(events) != 0 || delta.Sequence != 0 || records(delta) != 0 {
+			t.Fatalf("head %v, events %v, delta %v", head, events, delta)
+		}
+	})
+	t.Run("each change appends one event as it was given, sealed after the last", func(t *testing.T) {
+		w := newWorld(t, fresh)
+		events, err := w.Events(ctx, 0, 100)
+		must(t, err)
+		want := []audit.Event{
+			event("organisation.created", "org"), event("application.created", "server"),
+			event("resource.created", resourceURI), event("application.created", "app"),
+		}
+		var previous [32]byte
+		for i := range want {
+			want[i].Sequence = int64(i + 1)
+			want[i].Seal(previous)
+			previous = want[i].Hash
+		}
+		if diff := cmp.Diff(want, events); diff != "" {
+			t.Fatal(diff)
+		}
+		head, err := w.VerifyChain(ctx)
+		must(t, err)
+		if again, err := w.Head(ctx); err != nil || head != again || head != (audit.Head{Sequence: 4, Hash: previous}) {
+			t.Fatalf("verified to %d, head at %d, %v", head.Sequence, again.Sequence, err)
+		}
+	})
+	t.Run("events are read from where one says and no more than one asks for", func(t *testing.T) {
+		w := newWorld(t, fresh)
+		events, err := w.Events(ctx, 1, 2)
+		must(t, err)
+		if len(events) != 2 || events[0].Sequence != 2 || events[1].Sequence != 3 {
+			t.Fatalf("%+v", events)
+		}
+	})
+	t.Run("a change that was decided on an older state is stale and leaves nothing", func(t *testing.T) {
+		w := newWorld(t, fresh)
+		for _, sequence := range []int64{1, 4, 6} {
+			w.refused(t, directory.ErrStale, func() error {
+				e := event("organisation.created", "late")
+				e.Sequence = sequence
+				return w.CreateOrganisation(ctx, e, directory.Organisation{ID: "late", Name: "Late", State: directory.Active})
+			})
+		}
+		e := event("organisation.created", "next")
+		e.Sequence = 5
+		must(t, w.CreateOrganisation(ctx, e, directory.Organisation{ID: "next", Name: "Next", State: directory.Active}))
+	})
+	t.Run("only what is newer is loaded", func(t *testing.T) {
+		w := newWorld(t, fresh)
+		must(t, w.SetApplicationState(ctx, event("application.suspended", "app"), "app", []directory.State{directory.Active}, directory.Suspended))
+		delta, err := w.Load(ctx, 4)
+		must(t, err)
+		if delta.Sequence != 5 || records(delta) != 1 || delta.Applications[0].State != directory.Suspended || len(delta.Applications[0].Grants) != 1 {
+			t.Fatalf("%+v", delta)
+		}
+		for _, after := range []int64{5, 6} {
+			delta, err := w.Load(ctx, after)
+			must(t, err)
+			if delta.Sequence != 5 || records(delta) != 0 {
+				t.Fatalf("after %d: %+v", after, delta)
+			}
+		}
+	})
+	t.Run("everything is there after a restart", func(t *testing.T) {
+		w := newWorld(t, fresh)
+		before := w.loaded(t)
+		must(t, w.Close())
+		w.Store = w.open(t)
+		if diff := cmp.Diff(before, w.loaded(t)); diff != "" {
+			t.Fatal(diff)
+		}
+		head, err := w.VerifyChain(ctx)
+		must(t, err)
+		if head.Sequence != 4 {
+			t.Fatalf("head at %d", head.Sequence)
+		}
+	})
+	t.Run("a context that has ended changes nothing", func(t *testing.T) {
+		w := newWorld(t, fresh)
+		ended, cancel := context.WithCancel(ctx)
+		cancel()
+		if _, err := w.Load(ended, 0); err == nil {
+			t.Error("loaded")
+		}
+		if _, err := w.VerifyChain(ended); err == nil {
+			t.Error("verified")
+		}
+	})
+}
+
+func runDirectory(t *testing.T, fresh func(t *testing.T) Database) {
+	ctx := context.Background()
+	t.Run("records come back as they were", func(t *testing.T) {
+		w := newWorld(t, fresh)
+		credentials := []directory.Credential{
+			signingKey(t, "c1", "app", 1, "k1"), certificate("c2", "app", "a certificate"), dpopKey("c3", "app", [32]byte{3}),
+		}
+		for _, c := range credentials {
+			must(t, w.CreateCredential(ctx, event("credential.registered", string(c.ID)), c))
+		}
+		revoked := directory.RevokedToken{ID: "jti", Expires: at}
+		must(t, w.RevokeToken(ctx, event("token.revoked", "jti"), revoked))
+		app := application("app")
+		app.Binding, app.RequireNonce = "dpop", true
+		app.Grants = []directory.Grant{{Resource: resourceURI, Scopes: []string{"read", "write"}}}
+		want := directory.Delta{
+			Sequence:      8,
+			Organisations: []directory.Organisation{{ID: "org", Name: "Acme", State: directory.Active}},
+			Applications:  []directory.Application{app, application("server")},
+			Resources: []directory.Resource{{
+				URI: resourceURI, Organisation: "org", Name: "Payments", Scopes: []string{"write", "read"}, Servers: []directory.ClientID{"server"},
+			}},
+			Credentials: credentials,
+			Revoked:     []directory.RevokedToken{revoked},
+		}
+		sameKey := cmp.Comparer(func(a, b *jose.PublicKey) bool {
+			return (a == nil) == (b == nil) && (a == nil || string(a.JWK()) == string(b.JWK()))
+		})
+		if diff := cmp.Diff(want, w.loaded(t), sameKey); diff != "" {
+			t.Fatal(diff)
+		}
+	})
+	t.Run("grants of several resources come back apart and in order", func(t *testing.T) {
+		w := newWorld(t, fresh)
+		const other = "https://api.example/reports"
+		must(t, w.CreateResource(ctx, event("resource.created", other), directory.Resource{URI: other, Organisation: "org", Name: "Reports", Scopes: []string{"a", "b"}}))
+		a := application("both")
+		a.Grants = []directory.Grant{{Resource: other, Scopes: []string{"b", "a"}}, {Resource: resourceURI, Scopes: []string{"read"}}}
+		must(t, w.CreateApplication(ctx, event("application.created", "both"), a))
+		delta, err := w.Load(ctx, 5)
+		must(t, err)
+		if diff := cmp.Diff([]directory.Application{a}, delta.Applications); diff != "" {
+			t.Fatal(diff)
+		}
+	})
+	for _, c := range []struct {
+		name   string
+		target error
+		change func(w *world) error
+	}{
+		{"an organisation twice", directory.ErrExists, func(w *world) error {
+			return w.CreateOrganisation(ctx, event("x", "y"), directory.Organisation{ID: "org", Name: "Other", State: directory.Active})
+		}},
+		{"an application twice", directory.ErrExists, func(w *world) error {
+			return w.CreateApplication(ctx, event("x", "y"), application("app"))
+		}},
+		{"a resource twice", directory.ErrExists, func(w *world) error {
+			return w.CreateResource(ctx, event("x", "y"), directory.Resource{URI: resourceURI, Organisation: "org", Name: "P", Scopes: []string{"new"}})
+		}},
+		{"a scope of another resource", directory.ErrExists, func(w *world) error {
+			return w.CreateResource(ctx, event("x", "y"), directory.Resource{URI: "https://other.example", Organisation: "org", Name: "P", Scopes: []string{"new", "read"}})
+		}},
+		{"a server twice", directory.ErrExists, func(w *world) error {
+			return w.CreateResource(ctx, event("x", "y"), directory.Resource{
+				URI: "https://other.example", Organisation: "org", Name: "P", Scopes: []string{"new"}, Servers: []directory.ClientID{"app", "app"},
+			})
+		}},
+		{"a grant of a scope that no resource has", directory.ErrNotFound, func(w *world) error {
+			a := application("new")
+			a.Grants = []directory.Grant{{Resource: resourceURI, Scopes: []string{"read", "none"}}}
+			return w.CreateApplication(ctx, event("x", "y"), a)
+		}},
+		{"a grant of another resource's scope", directory.ErrNotFound, func(w *world) error {
+			a := application("new")
+			a.Grants = []directory.Grant{{Resource: "https://other.example", Scopes: []string{"read"}}}
+			return w.CreateApplication(ctx, event("x", "y"), a)
+		}},
+	} {
+		t.Run(c.name+" is refused and leaves nothing", func(t *testing.T) {
+			w := newWorld(t, fresh)
+			w.refused(t, c.target, func() error { return c.change(w) })
+		})
+	}
+	runReferences(t, fresh)
+}
+
+// runReferences looks at records that refer to what does not exist: whatever the
+// error is, nothing of them may stay.
+func runReferences(t *testing.T, fresh func(t *testing.T) Database) {
+	ctx := context.Background()
+	for _, c := range []struct {
+		name   string
+		change func(w *world) error
+	}{
+		{"an application of no organisation", func(w *world) error {
+			a := application("new")
+			a.Organisation = "none"
+			return w.CreateApplication(ctx, event("x", "y"), a)
+		}},
+		{"a resource of no organisation", func(w *world) error {
+			return w.CreateResource(ctx, event("x", "y"), directory.Resource{URI: "https://other.example", Organisation: "none", Name: "P", Scopes: []string{"new"}})
+		}},
+		{"a resource with a server that does not exist", func(w *world) error {
+			return w.CreateResource(ctx, event("x", "y"), directory.Resource{
+				URI: "https://other.example", Organisation: "org", Name: "P", Scopes: []string{"new"}, Servers: []directory.ClientID{"none"},
+			})
+		}},
+		{"a credential of no application", func(w *world) error {
+			return w.CreateCredential(ctx, event("x", "y"), certificate("new", "none", "der"))
+		}},
+	} {
+		t.Run(c.name+" is refused and leaves nothing", func(t *testing.T) {
+			w := newWorld(t, fresh)
+			var got error
+			w.refused(t, nil, func() error { got = c.change(w); return nil })
+			if got == nil {
+				t.Fatal("stored")
+			}
+		})
+	}
+}
+
+func runStates(t *testing.T, fresh func(t *testing.T) Database) {
+	ctx := context.Background()
+	t.Run("thumbprint and kid are registered once", func(t *testing.T) {
+		w := newWorld(t, fresh)
+		add := func(c directory.Credential) error {
+			return w.CreateCredential(ctx, event("credential.registered", string(c.ID)), c)
+		}
+		must(t, add(signingKey(t, "c1", "app", 1, "k1")))
+		must(t, add(certificate("c2", "app", "der")))
+		w.refused(t, directory.ErrExists, func() error { return add(signingKey(t, "c1", "app", 9, "k9")) })
+		w.refused(t, directory.ErrExists, func() error { return add(signingKey(t, "c3", "app", 1, "k2")) })
+		w.refused(t, directory.ErrExists, func() error { return add(signingKey(t, "c3", "server", 1, "k2")) })
+		w.refused(t, directory.ErrExists, func() error { return add(signingKey(t, "c3", "app", 2, "k1")) })
+		w.refused(t, directory.ErrExists, func() error { return add(certificate("c3", "server", "der")) })
+		must(t, add(signingKey(t, "c3", "server", 2, "k1"))) // a kid is the application's own
+	})
+	t.Run("a DPoP key may serve two applications, and each names it once", func(t *testing.T) {
+		w := newWorld(t, fresh)
+		key := signingKey(t, "c0", "app", 1, "k1")
+		must(t, w.CreateCredential(ctx, event("credential.registered", "c0"), key))
+		must(t, w.CreateCredential(ctx, event("credential.revoked", "c1"), dpopKey("c1", "app", key.Thumbprint)))
+		must(t, w.CreateCredential(ctx, event("credential.revoked", "c2"), dpopKey("c2", "server", key.Thumbprint)))
+		w.refused(t, directory.ErrExists, func() error {
+			return w.CreateCredential(ctx, event("credential.revoked", "c3"), dpopKey("c3", "app", key.Thumbprint))
+		})
+	})
+	t.Run("a state changes only from where one says", func(t *testing.T) {
+		w := newWorld(t, fresh)
+		must(t, w.CreateCredential(ctx, event("credential.registered", "c"), certificate("c", "app", "der"))) // published
+		for name, set := range map[string]func(from []directory.State, to directory.State) error{
+			"credential": func(from []directory.State, to directory.State) error {
+				return w.SetCredentialState(ctx, event("credential.x", "c"), "c", from, to)
+			},
+			"application": func(from []directory.State, to directory.State) error {
+				return w.SetApplicationState(ctx, event("application.x", "app"), "app", from, to)
+			},
+			"organisation": func(from []directory.State, to directory.State) error {
+				return w.SetOrganisationState(ctx, event("organisation.x", "org"), "org", from, to)
+			},
+		} {
+			w.refused(t, directory.ErrState, func() error { return set([]directory.State{directory.Suspended, directory.Created}, directory.Revoked) })
+			w.refused(t, directory.ErrState, func() error { return set(nil, directory.Revoked) })
+			if err := set([]directory.State{directory.Active, directory.Published}, directory.Suspended); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			w.refused(t, directory.ErrState, func() error { return set([]directory.State{directory.Active, directory.Published}, directory.Revoked) })
+		}
+		d := w.loaded(t)
+		if d.Organisations[0].State != directory.Suspended || d.Applications[0].State != directory.Suspended || d.Credentials[0].State != directory.Suspended {
+			t.Fatalf("%+v", d)
+		}
+	})
+	t.Run("what does not exist has no state", func(t *testing.T) {
+		w := newWorld(t, fresh)
+		from := []directory.State{directory.Active}
+		w.refused(t, directory.ErrNotFound, func() error { return w.SetCredentialState(ctx, event("x", "y"), "none", from, directory.Revoked) })
+		w.refused(t, directory.ErrNotFound, func() error { return w.SetApplicationState(ctx, event("x", "y"), "none", from, directory.Revoked) })
+		w.refused(t, directory.ErrNotFound, func() error { return w.SetOrganisationState(ctx, event("x", "y"), "none", from, directory.Revoked) })
+	})
+	t.Run("a token is revoked once", func(t *testing.T) {
+		w := newWorld(t, fresh)
+		token := directory.RevokedToken{ID: "jti", Expires: at}
+		must(t, w.RevokeToken(ctx, event("token.revoked", "jti"), token))
+		w.refused(t, directory.ErrExists, func() error { return w.RevokeToken(ctx, event("token.revoked", "jti"), token) })
+	})
+}
