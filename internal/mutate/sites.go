@@ -38,7 +38,8 @@ const (
 type finder struct {
 	set    *token.FileSet
 	source []byte
-	base   site // package and file
+	base   site                  // package and file
+	origin map[ast.Stmt]ast.Stmt // what was assigned right before an if or a switch, or in it
 	sites  []site
 }
 
@@ -49,7 +50,10 @@ func findSites(root, folder, name string) ([]site, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &finder{set: token.NewFileSet(), source: source, base: site{Package: folder, File: relative}}
+	f := &finder{
+		set: token.NewFileSet(), source: source,
+		base: site{Package: folder, File: relative}, origin: make(map[ast.Stmt]ast.Stmt),
+	}
 	syntax, err := parser.ParseFile(f.set, relative, source, parser.ParseComments|parser.SkipObjectResolution)
 	if err != nil {
 		return nil, err
@@ -90,7 +94,7 @@ func declared(fn *ast.FuncDecl) string {
 
 // function looks at one body; literals in it are functions of their own.
 func (f *finder) function(typ *ast.FuncType, body *ast.BlockStmt) {
-	r := refusalsOf(typ)
+	r := refusalsOf(typ, body)
 	ast.Inspect(body, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.FuncLit:
@@ -98,7 +102,7 @@ func (f *finder) function(typ *ast.FuncType, body *ast.BlockStmt) {
 			return false
 		case *ast.IfStmt:
 			if r.refuses(n.Body.List) {
-				f.condition(n.Cond)
+				f.condition(n, n.Cond)
 			}
 		case *ast.BlockStmt:
 			f.block(r, n.List)
@@ -118,15 +122,24 @@ func (f *finder) function(typ *ast.FuncType, body *ast.BlockStmt) {
 func (f *finder) block(r refusals, list []ast.Stmt) {
 	for i, statement := range list {
 		last := i == len(list)-1
+		if i > 0 {
+			f.origin[statement] = list[i-1]
+		}
 		switch s := statement.(type) {
 		case *ast.SwitchStmt:
+			if s.Init != nil {
+				f.origin[s] = s.Init
+			}
 			for _, clause := range s.Body.List {
-				f.clause(r, clause.(*ast.CaseClause), s.Tag == nil, last)
+				f.clause(r, s, clause.(*ast.CaseClause), last)
 			}
 		case *ast.IfStmt:
+			if s.Init != nil {
+				f.origin[s] = s.Init
+			}
 			if !last && s.Else == nil && r.accepts(s.Body.List) && r.refuses(list[i+1:i+2]) {
 				for _, operand := range operands(s.Cond, token.LAND) {
-					f.wrap(operand, always)
+					f.wrap(s, operand, always)
 				}
 			}
 		}
@@ -135,15 +148,15 @@ func (f *finder) block(r refusals, list []ast.Stmt) {
 
 // clause takes a clause that refuses: by its conditions, or else by its body
 // where the compiler does not need that body to end the function.
-func (f *finder) clause(r refusals, c *ast.CaseClause, tagless, last bool) {
+func (f *finder) clause(r refusals, in *ast.SwitchStmt, c *ast.CaseClause, last bool) {
 	switch {
 	case !r.refuses(c.Body):
-	case tagless && len(c.List) > 0:
+	case in.Tag == nil && len(c.List) > 0:
 		for _, condition := range c.List {
-			f.condition(condition)
+			f.condition(in, condition)
 		}
 	case !last:
-		s := f.site(c.Pos(), c.Colon)
+		s := f.site(in, c.Pos(), c.Colon)
 		s.start, s.end = f.offset(c.Colon)+1, f.offset(c.Body[len(c.Body)-1].End())
 		s.before, s.after = bodyOpen, bodyClose
 		f.sites = append(f.sites, s)
@@ -152,9 +165,9 @@ func (f *finder) clause(r refusals, c *ast.CaseClause, tagless, last bool) {
 
 // condition takes each operand of the || of a condition that refuses. Where an
 // operand's loss is noticed, so is the loss of the whole.
-func (f *finder) condition(cond ast.Expr) {
+func (f *finder) condition(in ast.Stmt, cond ast.Expr) {
 	for _, operand := range operands(cond, token.LOR) {
-		f.wrap(operand, never)
+		f.wrap(in, operand, never)
 	}
 }
 
@@ -162,11 +175,11 @@ func (f *finder) condition(cond ast.Expr) {
 func (f *finder) predicate(result ast.Expr) {
 	if list := operands(result, token.LAND); len(list) > 1 {
 		for _, operand := range list {
-			f.wrap(operand, always)
+			f.wrap(nil, operand, always)
 		}
 	} else if list := operands(result, token.LOR); len(list) > 1 {
 		for _, operand := range list {
-			f.wrap(operand, never)
+			f.wrap(nil, operand, never)
 		}
 	}
 }
@@ -187,18 +200,34 @@ func operands(e ast.Expr, op token.Token) []ast.Expr {
 	return []ast.Expr{e}
 }
 
-func (f *finder) wrap(e ast.Expr, before string) {
-	s := f.site(e.Pos(), e.End())
+func (f *finder) wrap(in ast.Stmt, e ast.Expr, before string) {
+	s := f.site(in, e.Pos(), e.End())
 	s.before, s.after = before, closed
 	f.sites = append(f.sites, s)
 }
 
-func (f *finder) site(start, end token.Pos) site {
+// site describes a check; in is the statement whose condition it is, or nil.
+func (f *finder) site(in ast.Stmt, start, end token.Pos) site {
 	s := f.base
 	s.Line = f.set.Position(start).Line
 	s.start, s.end = f.offset(start), f.offset(end)
-	s.Source = strings.Join(strings.Fields(string(f.source[s.start:s.end])), " ")
+	s.Source = f.text(start, end)
+	// A bare "err != nil" or "!ok" means nothing without the call that it judges.
+	const bare = 14
+	if assigned, ok := f.origin[in].(*ast.AssignStmt); ok && len(s.Source) <= bare && slices.ContainsFunc(assigned.Lhs, func(e ast.Expr) bool {
+		ident, ok := e.(*ast.Ident)
+		return ok && slices.Contains(word.FindAllString(s.Source, -1), ident.Name)
+	}) {
+		s.Source = f.text(assigned.Pos(), assigned.End()) + "; " + s.Source
+	}
 	return s
+}
+
+var word = regexp.MustCompile(`\w+`)
+
+// text returns what stands between two places, on one line.
+func (f *finder) text(start, end token.Pos) string {
+	return strings.Join(strings.Fields(string(f.source[f.offset(start):f.offset(end)])), " ")
 }
 
 func (f *finder) offset(p token.Pos) int { return f.set.Position(p).Offset }
@@ -211,7 +240,7 @@ type refusals struct {
 
 const (
 	kindNone   = iota
-	kindError  // the last result is an error, or a type that stands for one
+	kindError  // the last result is an error, or what stands for one
 	kindBool   // the last result is a bool
 	kindAnswer // no result, but a http.ResponseWriter to answer with
 )
@@ -222,7 +251,7 @@ var errorTypes = []string{"error", "*Error", "*oauth.Error", "*verify.Error", "R
 // refusers are functions whose many results are a refusal, so that one call returns them all.
 var refusers = regexp.MustCompile(`^(refuse|deny|reject|fail|fault|bad|malformed|invalid|err)`)
 
-func refusalsOf(typ *ast.FuncType) refusals {
+func refusalsOf(typ *ast.FuncType, body *ast.BlockStmt) refusals {
 	var r refusals
 	last := ""
 	if typ.Results != nil {
@@ -236,6 +265,8 @@ func refusalsOf(typ *ast.FuncType) refusals {
 		r.kind = kindError
 	case last == "bool":
 		r.kind = kindBool
+	case last == "string" && endsEmpty(body):
+		r.kind = kindError // the reason, or none
 	case r.results == 0:
 		for _, field := range typ.Params.List {
 			if typeName(field.Type) == "http.ResponseWriter" {
@@ -244,6 +275,16 @@ func refusalsOf(typ *ast.FuncType) refusals {
 		}
 	}
 	return r
+}
+
+// endsEmpty reports whether a body ends by returning "", as functions do that
+// return the reason of a refusal.
+func endsEmpty(body *ast.BlockStmt) bool {
+	if len(body.List) == 0 {
+		return false
+	}
+	last, ok := body.List[len(body.List)-1].(*ast.ReturnStmt)
+	return ok && len(last.Results) > 0 && isZero(last.Results[len(last.Results)-1])
 }
 
 func typeName(e ast.Expr) string {

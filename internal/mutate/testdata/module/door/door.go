@@ -74,3 +74,17 @@ func Same(n int) error {
 	}
 	return errNo
 }
+
+func Reason(n int) string {
+	if n < 0 {
+		return "negative"
+	}
+	return ""
+}
+
+func Name(n int) string {
+	if n < 0 {
+		return "negative"
+	}
+	return "positive"
+}
