@@ -112,7 +112,7 @@ func newKey(p keyring.Purpose) (keyring.Key, error) {
 	if err != nil {
 		return keyring.Key{}, fmt.Errorf("make %s key: %w", p, err)
 	}
-	return keyring.Key{ID: rand.Text(), Purpose: p, Signer: signer}, nil
+	return keyring.Key{Purpose: p, Signer: signer}, nil
 }
 
 // certify signs template for the key and sets its certificate and time.

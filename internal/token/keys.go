@@ -59,12 +59,11 @@ func OpenKeys(ctx context.Context, ring *keyring.Ring) (*Keys, error) {
 // createFirst makes the first key. When another node was faster, its key counts.
 func createFirst(ctx context.Context, ring *keyring.Ring) ([]keyring.Key, error) {
 	key, err := jose.GenerateKey(jose.ES256, rand.Reader)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		now := ring.Now()
+		err = ring.Create(ctx, "system", true, keyring.Key{Purpose: keyring.TokenSigning, Signer: key, NotBefore: now, NotAfter: now.Add(KeyLife)})
 	}
-	now := ring.Now()
-	first := keyring.Key{ID: rand.Text(), Purpose: keyring.TokenSigning, Signer: key, NotBefore: now, NotAfter: now.Add(KeyLife)}
-	if err := ring.Create(ctx, "system", true, first); err != nil && !errors.Is(err, directory.ErrExists) {
+	if err != nil && !errors.Is(err, directory.ErrExists) {
 		return nil, err
 	}
 	return ring.Keys(ctx, keyring.TokenSigning)
