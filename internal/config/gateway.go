@@ -91,7 +91,7 @@ type Route struct {
 	// may have been used before the gateway started) or always.
 	Nonce string `yaml:"nonce" default:"on_doubt"`
 
-	// How long the feed may be silent, 1s to 24h, before the route answers 503.
+	// How long the feed may be silent, 10s to 24h, before the route answers 503.
 	MaxRevocationLag time.Duration `yaml:"max_revocation_lag" default:"15m"`
 
 	// Where requests go: scheme, host and port (http or https) and nothing more.
@@ -112,7 +112,7 @@ type Route struct {
 
 // MinRevocationLag and MaxRevocationLag bound [Route.MaxRevocationLag].
 const (
-	MinRevocationLag = time.Second
+	MinRevocationLag = 10 * time.Second
 	MaxRevocationLag = 24 * time.Hour
 )
 
