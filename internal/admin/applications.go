@@ -7,12 +7,15 @@ import (
 	"github.com/holdfast-auth/holdfast/internal/directory"
 )
 
+// ApplicationPath names the application of an operation. It is exported because
+// the framework does not look into embedded structs that are not.
+type ApplicationPath struct {
+	ClientID string `path:"client_id" maxLength:"64"`
+}
+
 type (
-	applicationInput struct {
-		ClientID string `path:"client_id" maxLength:"64"`
-	}
 	listApplicationsInput struct {
-		listInput
+		ListQuery
 		Organisation string `query:"organisation" maxLength:"64" doc:"Only of this organisation"`
 	}
 	createApplicationInput struct{ Body NewApplication }
@@ -28,7 +31,7 @@ func (a *api) listApplications(_ context.Context, _ Caller, in *listApplications
 			}
 		}
 	}
-	p := page(of, in.listInput, func(c *directory.Client) string { return string(c.ClientID) },
+	p := page(of, in.ListQuery, func(c *directory.Client) string { return string(c.ClientID) },
 		func(c *directory.Client) Application { return showApplication(&c.Application) })
 	return &applicationsOutput{p}, nil
 }
@@ -58,7 +61,7 @@ func (a *api) client(id string) (*directory.Client, error) {
 	return c, nil
 }
 
-func (a *api) showApplication(_ context.Context, _ Caller, in *applicationInput) (*applicationOutput, error) {
+func (a *api) showApplication(_ context.Context, _ Caller, in *ApplicationPath) (*applicationOutput, error) {
 	c, err := a.client(in.ClientID)
 	if err != nil {
 		return nil, err
@@ -66,8 +69,8 @@ func (a *api) showApplication(_ context.Context, _ Caller, in *applicationInput)
 	return &applicationOutput{showApplication(&c.Application)}, nil
 }
 
-func (a *api) moveApplication(to directory.State) func(context.Context, Caller, *applicationInput) (*applicationOutput, error) {
-	return func(ctx context.Context, caller Caller, in *applicationInput) (*applicationOutput, error) {
+func (a *api) moveApplication(to directory.State) func(context.Context, Caller, *ApplicationPath) (*applicationOutput, error) {
+	return func(ctx context.Context, caller Caller, in *ApplicationPath) (*applicationOutput, error) {
 		if err := a.Directory.SetApplicationState(ctx, caller.actor(), directory.ClientID(in.ClientID), to); err != nil {
 			return nil, err
 		}

@@ -40,6 +40,7 @@ func (d *door) strictBody(ctx huma.Context, next func(huma.Context)) {
 		return
 	}
 	r.Body = io.NopCloser(bytes.NewReader(data))
+	r.Header.Set("Content-Type", "application/json") // in the one spelling that the framework knows
 	next(ctx)
 }
 
@@ -65,7 +66,7 @@ func (d *door) checkNames(data []byte, schema *huma.Schema) *fault {
 		return newFault(http.StatusBadRequest, "malformed_json", err.Error())
 	}
 	w := nameWalk{schemas: d.huma.OpenAPI().Components.Schemas}
-	w.object(schema, data, "body")
+	w.value(schema, data, "body")
 	if len(w.unknown) > 0 {
 		return newFault(http.StatusBadRequest, "unknown_member", "the body has members that this operation does not know", w.unknown...)
 	}

@@ -21,23 +21,23 @@ type (
 		ID string `path:"credential_id" maxLength:"64"`
 	}
 	listCredentialsInput struct {
-		applicationInput
-		listInput
+		ApplicationPath
+		ListQuery
 	}
 	registerKeyInput struct {
-		applicationInput
+		ApplicationPath
 		Body NewSigningKey
 	}
 	registerCertificateInput struct {
-		applicationInput
+		ApplicationPath
 		Body NewCertificate
 	}
 	issueCertificateInput struct {
-		applicationInput
+		ApplicationPath
 		Body NewRequest
 	}
 	dpopKeyInput struct {
-		applicationInput
+		ApplicationPath
 		JKT string `path:"jkt" doc:"RFC 7638 SHA-256 thumbprint, base64url"`
 	}
 	credentialOutput  struct{ Body Credential }
@@ -50,7 +50,7 @@ func (a *api) listCredentials(_ context.Context, _ Caller, in *listCredentialsIn
 	if err != nil {
 		return nil, err
 	}
-	p := page(slices.Values(c.Credentials), in.listInput, func(c *directory.Credential) string { return string(c.ID) }, showCredential)
+	p := page(slices.Values(c.Credentials), in.ListQuery, func(c *directory.Credential) string { return string(c.ID) }, showCredential)
 	return &credentialsOutput{p}, nil
 }
 
@@ -145,6 +145,8 @@ func onePEM(field, text, kind string) (der []byte, err error) {
 		err = &directory.InvalidError{Field: field, Reason: "not PEM"}
 	case block.Type != kind:
 		err = &directory.InvalidError{Field: field, Reason: "not a PEM block of the kind " + kind}
+	case len(block.Headers) > 0:
+		err = &directory.InvalidError{Field: field, Reason: "a PEM block with headers"}
 	case len(bytes.TrimSpace(rest)) > 0:
 		err = &directory.InvalidError{Field: field, Reason: "more than one PEM block"}
 	default:

@@ -8,14 +8,15 @@ import (
 	"slices"
 )
 
-// listInput chooses a page of a list.
-type listInput struct {
+// ListQuery chooses a page of a list. It is exported because the framework does
+// not look into embedded structs that are not.
+type ListQuery struct {
 	After string `query:"after" maxLength:"512" doc:"Id of the last item of the page before"`
 	Limit int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
 }
 
 // page shows the items whose ids follow in.After, in their order, in.Limit at most.
-func page[T, V any](all iter.Seq[T], in listInput, id func(T) string, show func(T) V) Page[V] {
+func page[T, V any](all iter.Seq[T], in ListQuery, id func(T) string, show func(T) V) Page[V] {
 	var chosen []T
 	for item := range all {
 		if id(item) > in.After {

@@ -15,7 +15,7 @@ type (
 	organisationsOutput     struct{ Body Page[Organisation] }
 )
 
-func (a *api) listOrganisations(_ context.Context, _ Caller, in *listInput) (*organisationsOutput, error) {
+func (a *api) listOrganisations(_ context.Context, _ Caller, in *ListQuery) (*organisationsOutput, error) {
 	p := page(a.Directory.Current().Organisations(), *in, func(o *directory.Organisation) string { return string(o.ID) }, showOrganisation)
 	return &organisationsOutput{p}, nil
 }

@@ -15,7 +15,7 @@ type (
 	resourcesOutput     struct{ Body Page[Resource] }
 )
 
-func (a *api) listResources(_ context.Context, _ Caller, in *listInput) (*resourcesOutput, error) {
+func (a *api) listResources(_ context.Context, _ Caller, in *ListQuery) (*resourcesOutput, error) {
 	p := page(a.Directory.Current().Resources(), *in, func(r *directory.Resource) string { return r.URI }, showResource)
 	return &resourcesOutput{p}, nil
 }
