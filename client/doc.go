@@ -5,7 +5,8 @@
 //	roots, err := client.LoadRoots("ca.pem")
 //	key, err := client.LoadKey("key.pem")
 //	signer, err := client.NewSigner(key, "", "")
-//	proofs, err := dpop.NewProver(key)
+//	dpopKey, err := client.LoadKey("dpop.pem")
+//	proofs, err := dpop.NewProver(dpopKey)
 //	api, err := client.New(ctx, client.Config{
 //		Issuer: "https://auth.example.com", Roots: roots,
 //		Credentials: client.Credentials{ClientID: "acme-billing", Assertion: signer, DPoP: proofs},

@@ -23,22 +23,16 @@ const (
 )
 
 // Source gets access tokens by client_credentials (RFC 6749 section 4.4) and
-// keeps the newest. The exported fields are set before first use and then left
-// alone. Safe for concurrent use.
+// keeps the newest. Safe for concurrent use.
 type Source struct {
-	Credentials Credentials
-	Metadata    Metadata
-	Scope       string // separated by spaces; "" for all that the application has
-	Resource    string // the audience (RFC 8707); "" for the one that owns the scope
-	// HTTP is the generation's own client, of NewHTTP.
-	HTTP  *http.Client
-	Trace Trace
-	Now   func() time.Time // nil: time.Now
+	config     Config
+	metadata   Metadata
+	generation *http.Client
+	header     jose.PreparedHeader // of assertions
 
 	turn    chan struct{} // holds one value while nobody asks for a token
 	current atomic.Pointer[held]
 	nonce   atomic.Pointer[string] // the token endpoint's newest
-	header  jose.PreparedHeader
 }
 
 // held is a token with the time from which a newer one is wanted.
@@ -47,34 +41,32 @@ type held struct {
 	renew time.Time
 }
 
-// NewSource checks that s can get a token at all, and makes it ready.
-func NewSource(s *Source) (*Source, error) {
-	if err := s.Credentials.check(); err != nil {
+// NewSource makes a source for the authorization server of metadata, which must be
+// c.Issuer. generation is the credentials' own client, of NewHTTP.
+func NewSource(c Config, metadata Metadata, generation *http.Client) (*Source, error) {
+	if err := c.Credentials.check(); err != nil {
 		return nil, err
 	}
-	if s.HTTP == nil {
-		return nil, errors.New("a token source needs an HTTP client")
+	if c.Issuer == "" || c.Issuer != metadata.Issuer {
+		return nil, errors.New("the metadata are not those of the issuer")
 	}
-	if s.Metadata.Issuer == "" || checkURL(s.endpoint()) != nil {
-		return nil, errors.New("a token source needs an issuer and its token endpoint")
+	if c.Now == nil {
+		c.Now = time.Now
 	}
-	if s.Now == nil {
-		s.Now = time.Now
+	s := &Source{config: c, metadata: metadata, generation: generation, turn: make(chan struct{}, 1)}
+	if c.Credentials.Assertion != nil {
+		s.header = c.Credentials.Assertion.Header(assertionTyp, false)
 	}
-	if s.Credentials.Assertion != nil {
-		s.header = s.Credentials.Assertion.Header(assertionTyp, false)
-	}
-	s.turn = make(chan struct{}, 1)
 	s.turn <- struct{}{}
 	return s, nil
 }
 
 // endpoint is the token endpoint: with a certificate, the one that asks for it.
 func (s *Source) endpoint() string {
-	if s.Credentials.Certificate != nil && s.Metadata.MTLS.TokenEndpoint != "" {
-		return s.Metadata.MTLS.TokenEndpoint
+	if s.config.Credentials.Certificate != nil && s.metadata.MTLS.TokenEndpoint != "" {
+		return s.metadata.MTLS.TokenEndpoint
 	}
-	return s.Metadata.TokenEndpoint
+	return s.metadata.TokenEndpoint
 }
 
 // Token is a token that is good for some seconds at least. A new one is asked for
@@ -83,7 +75,7 @@ func (s *Source) endpoint() string {
 // returned as it is, an *Error, and not covered up with the old token.
 func (s *Source) Token(ctx context.Context) (Token, error) {
 	old := s.current.Load()
-	if old != nil && s.Now().Before(old.renew) {
+	if old != nil && s.config.Now().Before(old.renew) {
 		return old.Token, nil
 	}
 	if !s.usable(old) {
@@ -103,22 +95,22 @@ func (s *Source) Token(ctx context.Context) (Token, error) {
 	if now := s.current.Load(); now != old && s.usable(now) {
 		return now.Token, nil
 	}
-	asked := s.Now()
+	asked := s.config.Now()
 	fresh, err := s.fetch(ctx, asked)
 	switch {
 	case err == nil:
 		s.current.Store(&held{fresh, asked.Add(fresh.Expires.Sub(asked) / 2)})
 		return fresh, nil
 	case s.usable(old) && outage(err):
-		s.Trace.tell("token", "the server cannot be reached; the old token serves")
-		s.current.Store(&held{old.Token, s.Now().Add(min(retryAfterOutage, old.Expires.Add(-margin).Sub(s.Now())))})
+		s.config.Trace.tell("token", "the server cannot be reached; the old token serves")
+		s.current.Store(&held{old.Token, s.config.Now().Add(min(retryAfterOutage, old.Expires.Add(-margin).Sub(s.config.Now())))})
 		return old.Token, nil
 	}
 	return Token{}, err
 }
 
 func (s *Source) usable(h *held) bool {
-	return h != nil && s.Now().Before(h.Expires.Add(-margin))
+	return h != nil && s.config.Now().Before(h.Expires.Add(-margin))
 }
 
 // Forget drops the token with this value, which an API refused, so that the next
@@ -139,8 +131,8 @@ func (s *Source) fetch(ctx context.Context, asked time.Time) (Token, error) {
 		if err != nil {
 			return Token{}, err
 		}
-		s.Trace.tell("token", "POST "+request.Endpoint)
-		answer, err := request.Send(ctx, s.HTTP)
+		s.config.Trace.tell("token", "POST "+request.Endpoint)
+		answer, err := request.Send(ctx, s.generation)
 		if err != nil {
 			return Token{}, err
 		}
@@ -148,42 +140,42 @@ func (s *Source) fetch(ctx context.Context, asked time.Time) (Token, error) {
 		if nonce != "" {
 			s.nonce.Store(&nonce)
 		}
-		t, err := answer.Token(asked, s.Credentials.scheme())
+		t, err := answer.Token(asked, s.config.Credentials.scheme())
 		var refusal *Error
-		if errors.As(err, &refusal) && refusal.Code == "use_dpop_nonce" && nonce != "" && s.Credentials.DPoP != nil && !again {
-			s.Trace.tell("token", "the server wants its nonce in the proof: once more")
+		if errors.As(err, &refusal) && refusal.Code == "use_dpop_nonce" && nonce != "" && s.config.Credentials.DPoP != nil && !again {
+			s.config.Trace.tell("token", "the server wants its nonce in the proof: once more")
 			continue
 		}
 		if err != nil {
-			s.Trace.tell("token", err.Error())
+			s.config.Trace.tell("token", err.Error())
 			return Token{}, err
 		}
-		s.Trace.tell("token", "got a "+t.String()+" bound to "+s.boundTo())
+		s.config.Trace.tell("token", "got a "+t.String()+" bound to "+s.boundTo())
 		return t, nil
 	}
 }
 
 // Request makes a token request as Token would send it now.
-func (s *Source) Request() (Request, error) { return s.request(s.Now()) }
+func (s *Source) Request() (Request, error) { return s.request(s.config.Now()) }
 
 func (s *Source) request(now time.Time) (Request, error) {
-	c := &s.Credentials
+	c := &s.config.Credentials
 	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {c.ClientID}}
-	if s.Scope != "" {
-		form.Set("scope", s.Scope)
+	if s.config.Scope != "" {
+		form.Set("scope", s.config.Scope)
 	}
-	if s.Resource != "" {
-		form.Set("resource", s.Resource)
+	if s.config.Resource != "" {
+		form.Set("resource", s.config.Resource)
 	}
 	if c.Assertion != nil {
-		assertion, err := newAssertion(now, rand.Reader, c.Assertion, s.header, c.ClientID, s.Metadata.Issuer)
+		assertion, err := newAssertion(now, rand.Reader, c.Assertion, s.header, c.ClientID, s.metadata.Issuer)
 		if err != nil {
 			return Request{}, err
 		}
 		form.Set("client_assertion_type", assertionType)
 		form.Set("client_assertion", assertion)
-		s.Trace.tell("assertion", fmt.Sprintf("alg %s, kid %s, aud %s, exp in %d s",
-			c.Assertion.Public().Algorithm(), c.Assertion.Public().KeyID(), s.Metadata.Issuer, int(assertionLife.Seconds())))
+		s.config.Trace.tell("assertion", fmt.Sprintf("alg %s, kid %s, aud %s, exp in %d s",
+			c.Assertion.Public().Algorithm(), c.Assertion.Public().KeyID(), s.metadata.Issuer, int(assertionLife.Seconds())))
 	}
 	request := Request{Endpoint: s.endpoint(), Form: form.Encode()}
 	if c.DPoP != nil {
@@ -196,14 +188,14 @@ func (s *Source) request(now time.Time) (Request, error) {
 			return Request{}, err
 		}
 		request.Proof = proof
-		s.Trace.tell("proof", proofText(c, http.MethodPost, request.Endpoint, false, nonce != ""))
+		s.config.Trace.tell("proof", proofText(c, http.MethodPost, request.Endpoint, false, nonce != ""))
 	}
 	return request, nil
 }
 
 func (s *Source) boundTo() string {
-	if s.Credentials.DPoP != nil {
-		return "the DPoP key " + s.Credentials.DPoP.JKT().String()
+	if s.config.Credentials.DPoP != nil {
+		return "the DPoP key " + s.config.Credentials.DPoP.JKT().String()
 	}
 	return "the client certificate"
 }

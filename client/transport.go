@@ -13,13 +13,14 @@ import (
 	"time"
 )
 
-// Config is what New needs. Issuer, Roots and Credentials are required.
+// Config says whose tokens are wanted and for what. Issuer and Credentials are
+// required.
 type Config struct {
 	Issuer      string
-	Roots       *x509.CertPool // verify every server
+	Roots       *x509.CertPool // verify every server; New requires them
 	Credentials Credentials
-	Scope       string
-	Resource    string
+	Scope       string // separated by spaces; "" for all that the application has
+	Resource    string // the audience (RFC 8707); "" for the one that owns the scope
 	Trace       Trace
 	Now         func() time.Time // nil: time.Now
 }
@@ -41,10 +42,7 @@ func New(ctx context.Context, c Config) (*http.Client, error) {
 		return nil, err
 	}
 	c.Trace.tell("discovery", "token endpoint "+metadata.TokenEndpoint+aliasText(metadata.MTLS.TokenEndpoint))
-	source, err := NewSource(&Source{
-		Credentials: c.Credentials, Metadata: metadata, Scope: c.Scope, Resource: c.Resource,
-		HTTP: generation, Trace: c.Trace, Now: c.Now,
-	})
+	source, err := NewSource(c, metadata, generation)
 	if err != nil {
 		return nil, err
 	}
@@ -76,15 +74,11 @@ type Transport struct {
 // NewTransport sends over the connections of the source's own HTTP client, so
 // that token, certificate and connection are of one generation.
 func NewTransport(source *Source) *Transport {
-	base := source.HTTP.Transport
-	if base == nil {
-		base = http.DefaultTransport
-	}
-	return &Transport{source: source, base: base, nonces: make(map[string]string)}
+	return &Transport{source: source, base: source.generation.Transport, nonces: make(map[string]string)}
 }
 
 // CloseIdleConnections ends the generation's connections that are not in use.
-func (t *Transport) CloseIdleConnections() { t.source.HTTP.CloseIdleConnections() }
+func (t *Transport) CloseIdleConnections() { t.source.generation.CloseIdleConnections() }
 
 // RoundTrip implements http.RoundTripper.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -104,7 +98,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		if !ok {
 			return answer, nil
 		}
-		t.source.Trace.tell("call", "the API wants its nonce in the proof: once more")
+		t.source.config.Trace.tell("call", "the API wants its nonce in the proof: once more")
 		discard(answer)
 		answer, err = t.send(r, body, token)
 	}
@@ -136,7 +130,7 @@ func origin(u *url.URL) string {
 
 // send makes one attempt. r itself stays as the caller made it.
 func (t *Transport) send(r *http.Request, body io.ReadCloser, token Token) (*http.Response, error) {
-	credentials := &t.source.Credentials
+	credentials := &t.source.config.Credentials
 	attempt := r.Clone(r.Context())
 	attempt.Body = body
 	attempt.Header.Set("Authorization", token.Type+" "+token.Value)
@@ -144,18 +138,18 @@ func (t *Transport) send(r *http.Request, body io.ReadCloser, token Token) (*htt
 	at, target := origin(r.URL), target(r)
 	if credentials.DPoP != nil {
 		nonce := t.nonce(at)
-		proof, err := credentials.DPoP.Prove(t.source.Now(), r.Method, target, token.Value, nonce)
+		proof, err := credentials.DPoP.Prove(t.source.config.Now(), r.Method, target, token.Value, nonce)
 		if err != nil {
 			return nil, errors.Join(err, closeBody(attempt))
 		}
 		attempt.Header.Set("DPoP", proof)
-		t.source.Trace.tell("proof", proofText(credentials, r.Method, target, true, nonce != ""))
+		t.source.config.Trace.tell("proof", proofText(credentials, r.Method, target, true, nonce != ""))
 	}
 	answer, err := t.base.RoundTrip(attempt)
 	if err != nil {
 		return nil, err
 	}
-	t.source.Trace.tell("call", r.Method+" "+target+" with a "+token.Type+" token: "+strconv.Itoa(answer.StatusCode))
+	t.source.config.Trace.tell("call", r.Method+" "+target+" with a "+token.Type+" token: "+strconv.Itoa(answer.StatusCode))
 	t.keepNonce(at, nonceOf(answer.Header))
 	return answer, nil
 }
@@ -192,7 +186,7 @@ func (t *Transport) keepNonce(origin, nonce string) {
 
 // wantsNonce tells a 401 that another proof would heal.
 func (t *Transport) wantsNonce(answer *http.Response) bool {
-	return t.source.Credentials.DPoP != nil && nonceOf(answer.Header) != "" && challenged(answer, "use_dpop_nonce")
+	return t.source.config.Credentials.DPoP != nil && nonceOf(answer.Header) != "" && challenged(answer, "use_dpop_nonce")
 }
 
 // challenged tells whether a WWW-Authenticate field names the error code.
