@@ -194,6 +194,24 @@ func TestParseJWKRefuses(t *testing.T) {
 			}
 		})
 	}
+	for _, c := range []struct{ name, jwk, reason string }{
+		{"a private key", jwk("EC", "d", `"AA"`), "private"},
+		{"a symmetric key", `{"kty":"oct"}`, "symmetric"},
+		{"x of EC", jwk("EC", "x", `"`+ecX[:42]+`t"`), "x: "},
+		{"y of EC", jwk("EC", "y", `"`+ecY[:42]+`B"`), "y: "},
+		{"x of OKP", jwk("OKP", "x", `"`+edX[:42]+`p"`), "x: "},
+		{"n with stray bits", jwk("RSA", "n", `"`+modulus[:341]+`x"`), "n: illegal base64"},
+		{"e with stray bits", jwk("RSA", "e", `"Ax"`), "e: illegal base64"},
+		{"e of 5 bytes", jwk("RSA", "e", `"AQAAAAE"`), "e: "},
+		{"a use", jwk("EC", "use", `"enc"`), "use"},
+		{"key_ops", jwk("EC", "key_ops", `["sign"]`), "key_ops"},
+	} {
+		t.Run("advisory 15: the reason is named: "+c.name, func(t *testing.T) {
+			if _, err := jose.ParseJWK([]byte(c.jwk)); err == nil || !strings.Contains(err.Error(), c.reason) {
+				t.Errorf("%v, want a refusal that names %q", err, c.reason)
+			}
+		})
+	}
 	t.Run("no fault quotes the key", func(t *testing.T) {
 		for _, text := range []string{
 			jwk("EC", "d", `"secret"`), jwk("EC", "x", `"secret"`), jwk("EC", "use", `"secret"`), jwk("RSA", "n", `"secret"`),
@@ -330,8 +348,12 @@ func TestNewPublicKeyRefuses(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			if k, err := jose.NewPublicKey(c.key, c.alg, c.kid); !errors.Is(err, jose.ErrKey) || k != nil {
+			k, err := jose.NewPublicKey(c.key, c.alg, c.kid)
+			if !errors.Is(err, jose.ErrKey) || k != nil {
 				t.Errorf("%v, want ErrKey", err)
+			}
+			if c.key == p384.Public() && !strings.Contains(err.Error(), "curve") {
+				t.Errorf("%v does not name the curve", err)
 			}
 		})
 	}

@@ -11,6 +11,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"io"
+	"strings"
 	"testing"
 
 	"github.com/holdfast-auth/holdfast/internal/jose"
@@ -76,6 +77,8 @@ func TestParsePrivateKeyPEMRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			if key, err := jose.ParsePrivateKeyPEM(data); !errors.Is(err, jose.ErrKey) || key != nil {
 				t.Errorf("%v, want ErrKey", err)
+			} else if name == "SEC 1 called PKCS #8" && !strings.Contains(err.Error(), "PKCS#8") {
+				t.Errorf("%v does not name PKCS#8", err)
 			}
 		})
 	}
