@@ -80,9 +80,7 @@ func New(c Config) (*Server, error) {
 		return nil, errors.New("authorization server lacks a part of its configuration")
 	}
 	s := &Server{Config: c, path: issuer.Path}
-	if s.metadata, err = s.document().JSON(); err != nil {
-		return nil, err
-	}
+	s.metadata = s.document().JSON()
 	return s, nil
 }
 
@@ -92,7 +90,7 @@ func parseBase(name, text string) (*url.URL, error) {
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("%s is not a URL", name)
-	case u.Scheme != "https" || u.Host == "" || u.User != nil || u.Opaque != "":
+	case u.Scheme != "https" || u.Host == "" || u.User != nil:
 		return nil, fmt.Errorf("%s is not an https URL", name)
 	case strings.ContainsAny(text, "?#{}"):
 		return nil, fmt.Errorf("%s has a query, a fragment or braces", name)

@@ -2,7 +2,10 @@ package as_test
 
 import (
 	"bytes"
+	"crypto"
+	"crypto/rand"
 	"crypto/x509"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -201,6 +204,25 @@ func TestTokenRequestRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+// broken is a key that cannot sign, as a KMS that does not answer.
+type broken struct{ crypto.Signer }
+
+func (broken) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { return nil, errDown }
+
+func TestSigningKeyFails(t *testing.T) {
+	w := newWorld(t)
+	key, err := jose.GenerateKey(jose.ES256, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := jose.NewSigner(broken{key}, jose.ES256, "as")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.keys = token.NewSigningKeys(signer)
+	w.refusal(w.do(w.dpopCall(w.NewSigner(jose.ES256, ""))), 500, "server_error", "internal")
 }
 
 func TestScope(t *testing.T) {

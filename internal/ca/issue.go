@@ -120,7 +120,7 @@ func prepare(by issuer, now time.Time, life time.Duration, c *directory.Client, 
 	if err != nil {
 		return prepared{}, err
 	}
-	t.Subject = pkix.Name{CommonName: c.Name, Organization: []string{string(c.Organisation)}} // for people
+	t.Subject = pkix.Name{CommonName: commonName(c.Name), Organization: []string{string(c.Organisation)}} // for people
 	t.URIs = []*url.URL{name}
 	t.KeyUsage = x509.KeyUsageDigitalSignature
 	t.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
@@ -139,6 +139,17 @@ func prepare(by issuer, now time.Time, life time.Duration, c *directory.Client, 
 		return prepared{}, err
 	}
 	return prepared{template: t, key: key, tbs: sha256.Sum256(twin.RawTBSCertificate)}, nil
+}
+
+// commonName cuts a name at the 64 characters that X.520 allows.
+func commonName(name string) string {
+	n := 0
+	for i := range name {
+		if n++; n > 64 {
+			return name[:i]
+		}
+	}
+	return name
 }
 
 // issue signs, and gives out nothing but what was prepared.

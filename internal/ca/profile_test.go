@@ -9,6 +9,7 @@ import (
 	"errors"
 	"math/big"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -115,6 +116,18 @@ func TestLint(t *testing.T) {
 			t.Error("prepared without a key")
 		}
 	})
+}
+
+func TestCommonName(t *testing.T) {
+	for name, want := range map[string]string{
+		"Ledger":                 "Ledger",
+		strings.Repeat("é", 64):  strings.Repeat("é", 64),
+		strings.Repeat("é", 200): strings.Repeat("é", 64),
+	} {
+		if got := commonName(name); got != want {
+			t.Errorf("got %q", got)
+		}
+	}
 }
 
 func TestSerial(t *testing.T) {
