@@ -218,9 +218,18 @@ func (f *finder) site(in ast.Stmt, start, end token.Pos) site {
 		ident, ok := e.(*ast.Ident)
 		return ok && slices.Contains(word.FindAllString(s.Source, -1), ident.Name)
 	}) {
-		s.Source = f.text(assigned.Pos(), assigned.End()) + "; " + s.Source
+		s.Source = short(f.text(assigned.Pos(), assigned.End())) + "; " + s.Source
 	}
 	return s
+}
+
+// short cuts a statement that holds a whole function.
+func short(text string) string {
+	const most = 90
+	if runes := []rune(text); len(runes) > most {
+		return string(runes[:most]) + "..."
+	}
+	return text
 }
 
 var word = regexp.MustCompile(`\w+`)
