@@ -208,6 +208,10 @@ func TestSignature(t *testing.T) {
 			}
 		})
 	}
+	t.Run("attack 13: an algorithm that is the key's but not on the issuer's list", func(t *testing.T) {
+		w := newWorld(t, func(w *world) { w.config.Issuers[0].Algorithms = []string{"PS256"} })
+		w.refused(w.overMTLS(w.certToken()), verify.AlgRefused, 401)
+	})
 	t.Run("attack 13: a key whose algorithm is not the header's", func(t *testing.T) {
 		w := newWorld(t, func(w *world) { w.config.Issuers[0].Algorithms = []string{"ES256", "PS256"} })
 		w.refused(w.overMTLS(verifytest.Sign(t, pss, "at+jwt", w.claims())), verify.UnknownKey, 401)

@@ -79,9 +79,7 @@ func New(c Config) (*Gateway, error) {
 	if len(faults) > 0 {
 		return nil, joined(faults)
 	}
-	if g.metadata, err = httpmw.NewMetadata(c.Verifier, edge, policies...); err != nil {
-		return nil, err
-	}
+	g.metadata = httpmw.NewMetadata(c.Verifier, edge, policies...)
 	g.handler = web.NewTable(
 		web.Options{Listener: "gateway", Now: c.Now, Log: c.Log, Observe: c.Observe, Render: render},
 		[]web.Route{{Pattern: "/", Handler: g.serve}},

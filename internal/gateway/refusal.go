@@ -58,16 +58,19 @@ func render(w http.ResponseWriter, r *web.Request, err error) {
 		httpmw.WriteError(w, e)
 		return
 	}
-	answer := errInside
-	if e, ok := errors.AsType[*refusal](err); ok {
+	var answer *refusal
+	switch e := err.(type) {
+	case *refusal:
 		answer = e
-	} else if e, ok := errors.AsType[*upstreamError](err); ok {
-		answer = e.refusal()
-		r.Event.Cause = e.cause.Error()
-	} else if errors.Is(err, web.ErrPanic) {
-		answer = errPanic
-	} else {
-		r.Event.Cause = err.Error()
+	case *upstreamError:
+		answer, r.Event.Cause = e.refusal(), e.cause.Error()
+	case *web.StatusError: // the mux's only word on a path here: "*"
+		answer = errTarget
+	default:
+		answer, r.Event.Cause = errInside, err.Error()
+		if errors.Is(err, web.ErrPanic) {
+			answer = errPanic
+		}
 	}
 	r.Event.Reason, r.Event.Error = answer.reason, answer.code
 	if answer.allow != "" {

@@ -16,7 +16,7 @@ type Edge struct{ origin string }
 // NewEdge takes the URL that clients use: https, host and perhaps port, nothing more.
 func NewEdge(publicURL string) (*Edge, error) {
 	u, err := url.Parse(publicURL)
-	if err != nil || u.Scheme != "https" || u.Host == "" || publicURL != "https://"+u.Host {
+	if err != nil || u.Host == "" || publicURL != "https://"+u.Host {
 		return nil, &verify.Fault{Path: "public_url", Problem: "must be https://host or https://host:port and nothing more"}
 	}
 	return &Edge{publicURL}, nil

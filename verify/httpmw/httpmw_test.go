@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -180,8 +181,8 @@ func TestRequire(t *testing.T) {
 			if a := s.do(s.Client(t, &s.client.Certificate), "/payments/1", header); a.StatusCode != 200 {
 				t.Errorf("%s: %d", name, a.StatusCode)
 			}
-			for seen := range *s.header.Load() {
-				if httpmw.IsCertificateHeader(seen) {
+			for seen, values := range *s.header.Load() {
+				if slices.Contains(values, ":MIIB:") {
 					t.Errorf("the API saw %s", seen)
 				}
 			}
@@ -431,13 +432,10 @@ func TestMetadata(t *testing.T) {
 		}
 		return p
 	}
-	m, err := httpmw.NewMetadata(s.verifier, s.edge,
+	m := httpmw.NewMetadata(s.verifier, s.edge,
 		policy(s.URL+"/payments", verify.BindEither, "payments"), policy(s.URL+"/payments", verify.BindDPoP, "payments.write", "payments"),
 		policy(s.URL+"/reports", verify.BindMTLS, "reports"), policy(s.URL+"/keys", verify.BindDPoP), policy(s.URL, verify.BindMTLS),
 		policy("https://elsewhere.example/x", verify.BindMTLS))
-	if err != nil {
-		t.Fatal(err)
-	}
 	read := func(method, path string) (int, map[string]any) {
 		w := httptest.NewRecorder()
 		m.ServeHTTP(w, httptest.NewRequest(method, path, nil))
@@ -479,7 +477,7 @@ func TestMetadata(t *testing.T) {
 	for resource, want := range map[string]string{
 		"https://a.example": "https://a.example" + wellKnown, "https://a.example/": "https://a.example" + wellKnown,
 		"https://a.example/x": "https://a.example" + wellKnown + "/x", "https://a.example/x/": "https://a.example" + wellKnown + "/x/",
-		"https://a.example.evil": "", "https://b.example/x": "", "https://a.example/x?y": "", "urn:x": "",
+		"https://a.example.evil": "", "https://b.example/x": "", "https://a.example/x?y": "", "urn:x": "", "/x": "",
 	} {
 		if got := httpmw.MetadataURL("https://a.example", resource); got != want {
 			t.Errorf("%s: %q, want %q", resource, got, want)

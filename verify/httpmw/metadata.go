@@ -42,12 +42,12 @@ type Metadata struct {
 
 // NewMetadata makes one document for each resource that is the edge's URL or
 // below it, out of all policies for it.
-func NewMetadata(v *verify.Verifier, edge *Edge, policies ...*verify.Policy) (*Metadata, error) {
+func NewMetadata(v *verify.Verifier, edge *Edge, policies ...*verify.Policy) *Metadata {
 	documents := make(map[string]*document)
 	for _, p := range policies {
 		r := p.Rules()
 		at, ok := strings.CutPrefix(MetadataURL(edge.origin, r.Resource), edge.origin)
-		if !ok || at == "" {
+		if !ok {
 			continue
 		}
 		d := documents[at]
@@ -60,13 +60,9 @@ func NewMetadata(v *verify.Verifier, edge *Edge, policies ...*verify.Policy) (*M
 	m := &Metadata{make(map[string][]byte, len(documents))}
 	for at, d := range documents {
 		slices.Sort(d.Scopes)
-		text, err := json.Marshal(d)
-		if err != nil {
-			return nil, err
-		}
-		m.byPath[at] = text
+		m.byPath[at], _ = json.Marshal(d) // texts and booleans cannot fail
 	}
-	return m, nil
+	return m
 }
 
 // add widens the document by what one more policy accepts.
