@@ -340,9 +340,6 @@ func (s *scanner) codeUnit() (rune, bool) {
 		return 0, false
 	}
 	n, err := strconv.ParseUint(s.text[s.pos+2:s.pos+6], 16, 16)
-	if err != nil {
-		return 0, false
-	}
 	s.pos += 6
-	return rune(n), true
+	return rune(n), err == nil
 }

@@ -45,6 +45,8 @@ func TestMembersRefusesWhatOtherParsersLetThrough(t *testing.T) {
 		{"a name without quotes", `{a:1}`},
 		{"a name in single quotes", `{'a':1}`},
 		{"a number as name", `{1:1}`},
+		{"a name with another mark first", `{'a":1}`},
+		{"a semicolon for the colon", `{"a";1}`},
 		{"a comment", `{/**/"a":1}`},
 		{"vertical tab as space", "{\v\"a\":1}"},
 		{"no-break space", "{\u00a0\"a\":1}"},
@@ -77,6 +79,7 @@ func TestMembersRefusesWhatOtherParsersLetThrough(t *testing.T) {
 
 		{"True", `{"a":True}`},
 		{"tru", `{"a":tru}`},
+		{"trux", `{"a":trux}`},
 		{"truex", `{"a":truex}`},
 		{"fals", `{"a":fals}`},
 		{"nul", `{"a":nul}`},
@@ -176,6 +179,17 @@ func TestMembersYieldsNamesAndValuesInOrder(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	for text, want := range map[string]string{
+		"{\"a\":\"é\xff\"}": "JSON: invalid UTF-8 at byte 8",
+		"{\"a\x01\":1}":     "JSON: control character in a string at byte 3",
+		`{"a":tru}`:         "JSON: a value was expected at byte 5",
+	} {
+		t.Run(want, func(t *testing.T) {
+			if err := strictjson.Members([]byte(text), 1, accept); err == nil || err.Error() != want {
+				t.Error(err)
+			}
+		})
+	}
 	t.Run("a value has no room to write into its neighbour", func(t *testing.T) {
 		data := []byte(`{"a":1,"b":2}`)
 		err := strictjson.Members(data, 1, func(_ string, v strictjson.Value) error {
@@ -198,7 +212,7 @@ func TestValueKinds(t *testing.T) {
 			t.Errorf("Text of %s: %q, %v", in, got, err)
 		}
 	}
-	for _, in := range []string{"", "1", "null", `["a"]`, `{}`, "true", `"`, `"a" "`, `"\`} {
+	for _, in := range []string{"", "1", "null", `["a"]`, `{}`, "true", `"`, `'a"`, `"a" "`, `"\`} {
 		if got, err := strictjson.Value(in).Text(); err == nil {
 			t.Errorf("Text of %s: %q", in, got)
 		}
@@ -264,7 +278,7 @@ func TestElements(t *testing.T) {
 		!slices.Equal(got, []string{`{"a":1}`, `[2]`, `"3"`}) {
 		t.Errorf("%q, %v", got, err)
 	}
-	for _, in := range []string{`{}`, `[1,]`, `[,1]`, `[1 2]`, `[[[]]]`, `[{"a":1,"a":1}]`, `[1]]`} {
+	for _, in := range []string{`{}`, `[1,]`, `[,1]`, `[1 2]`, `[[[]]]`, `[{"a":1,"a":1}]`, `[1]]`, `(1]`} {
 		if err := strictjson.Value(in).Elements(2, collect); err == nil {
 			t.Errorf("%s accepted", in)
 		}
