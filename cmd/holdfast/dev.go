@@ -1,0 +1,95 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/holdfast-auth/holdfast/internal/dev"
+)
+
+func devCommand(env environment) *cobra.Command {
+	var o dev.Options
+	var asJSON, verbose bool
+	c := &cobra.Command{
+		Use:   "dev",
+		Short: "run the whole system on loopback, with sample applications",
+		Long: `Runs server, gateway and an echo API behind it in one process, on loopback
+only, with sample organisations and applications that are made through the admin
+API. NOT FOR PRODUCTION: every private key lies in the folder.
+
+With --dir everything is kept there, and D/dev.json tells tools and tests where
+everything is; without it, the folder is thrown away at the end.`,
+		Example: "  holdfast dev\n  holdfast dev --dir ./dev --port 8440",
+		Args:    usageArgs(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) (err error) {
+			if o.Port < 0 || o.Port > 65535-4 {
+				return usageError{fmt.Errorf("--port is a number from 1 to %d", 65535-4)}
+			}
+			if o.Dir == "" {
+				if o.Dir, err = os.MkdirTemp("", "holdfast-dev-"); err != nil {
+					return err
+				}
+				defer os.RemoveAll(o.Dir)
+			}
+			if o.Dir, err = filepath.Abs(o.Dir); err != nil {
+				return err
+			}
+			o.Now = time.Now
+			if verbose {
+				o.Events = env.Stderr
+			}
+			stack, err := dev.Start(c.Context(), o)
+			if err != nil {
+				return err
+			}
+			if err := announce(env.Stdout, stack.File(), o.Dir, asJSON); err != nil {
+				return joinClose(err, stack.Close)
+			}
+			return stack.Wait()
+		},
+	}
+	c.Flags().StringVar(&o.Dir, "dir", "", "folder to keep everything in (default: one that is thrown away)")
+	c.Flags().IntVar(&o.Port, "port", 0, "listen on this port and the four that follow (default: free ones)")
+	c.Flags().BoolVar(&asJSON, "json", false, "print what dev.json holds")
+	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "write the event stream to stderr")
+	return c
+}
+
+// announce says that everything answers, and what to try.
+func announce(w io.Writer, f dev.File, dir string, asJSON bool) error {
+	if asJSON {
+		return json.NewEncoder(w).Encode(f)
+	}
+	_, err := fmt.Fprintf(w, `Holdfast is ready on loopback. NOT FOR PRODUCTION: its keys lie in %s
+
+  authorization server  %s
+  admin API             %s
+  gateway               %s   (/payments/ and /reports/)
+
+Sample applications:
+`, dir, f.Issuer, f.AdminURL, f.GatewayURL)
+	if err != nil {
+		return err
+	}
+	for _, c := range f.Clients {
+		if _, err := fmt.Fprintf(w, "  %s  %-28s tokens bound by %-5s scope %s\n", c.ClientID, c.AuthMethod, c.Binding, c.Scope); err != nil {
+			return err
+		}
+	}
+	file := filepath.Join(dir, dev.FileName)
+	_, err = fmt.Fprintf(w, `
+Try, in another terminal:
+  holdfast call --dev %[1]s -v %[2]s/payments/hello
+  holdfast token --dev %[1]s --client %[3]s -v
+  curl --cacert %[4]s %[2]s/payments/hello -i      (no token: 401, and what it takes)
+
+Everything is in %[1]s. Ctrl-C ends it.
+`, file, f.GatewayURL, f.Clients[len(f.Clients)-1].ClientID, f.CAFile)
+	return err
+}

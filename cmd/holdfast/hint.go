@@ -1,0 +1,51 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"syscall"
+
+	"github.com/holdfast-auth/holdfast/internal/config"
+	"github.com/holdfast-auth/holdfast/internal/demo"
+	"github.com/holdfast-auth/holdfast/internal/dev"
+	"github.com/holdfast-auth/holdfast/internal/server"
+	"github.com/holdfast-auth/holdfast/internal/store"
+)
+
+// joinClose closes what an error leaves behind.
+func joinClose(err error, closing func() error) error { return errors.Join(err, closing()) }
+
+// hint is what to do about an error, one line; "" where we know nothing better
+// than the error itself.
+func hint(err error) string {
+	for _, f := range config.Faults(err) {
+		if f.Hint != "" {
+			return f.Hint
+		}
+	}
+	for _, h := range []struct {
+		is   bool
+		text string
+	}{
+		{is[*dev.PortError](err), "leave --port out for free ports, or name others"},
+		{is[*dev.PortsFixedError](err), "start it without --port, or in another folder"},
+		{is[*server.InitialisedError](err), "operators are added by an owner; a new installation needs another database"},
+		{is[*server.NotInitialisedError](err), "run holdfast init with the same configuration first"},
+		{is[*server.OtherIssuerError](err), "an issuer never changes; is this the right database?"},
+		{is[*server.ListenError](err) && errors.Is(err, syscall.EADDRINUSE), "another program listens there; choose another address"},
+		{is[*server.ListenError](err) && errors.Is(err, os.ErrPermission), "ports below 1024 need a privilege; choose another, or grant it"},
+		{errors.Is(err, store.ErrNewerSchema), "start it with the newer holdfast, or restore a backup of before"},
+		{errors.Is(err, demo.ErrNotHeld), "the step above says what came instead"},
+	} {
+		if h.is {
+			return h.text
+		}
+	}
+	return ""
+}
+
+// is tells whether err is or wraps an error of type E.
+func is[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
+}

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/holdfast-auth/holdfast/internal/config"
+	"github.com/holdfast-auth/holdfast/internal/server"
+)
+
+func initCommand(env environment) *cobra.Command {
+	var first server.FirstStart
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "init",
+		Short: "first start: database, trust domain, root, and the first owner's key",
+		Long: `Makes what an installation has before anybody uses it: the database, the
+key-encryption key where there is none, the root and the issuing CA, the token
+signing key, and the first owner: an operator who signs in with a private key
+that is made here and stays here.
+
+It is refused where there is a database already. All of it appears, or none.`,
+		Example: "  holdfast init --config holdfast.yaml --operator-key owner.key",
+		Args:    usageArgs(cobra.NoArgs),
+	}
+	c.Flags().StringVar(&first.OperatorKeyFile, "operator-key", "operator.key", "where the first owner's private key is written (must not exist)")
+	c.Flags().StringVar(&first.TrustDomain, "trust-domain", "", "trust domain of certificate names, fixed for ever (default: the issuer's host)")
+	c.Flags().BoolVar(&asJSON, "json", false, "print a JSON object")
+	s := addSettings(c, config.ServeKeys())
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if s.example {
+			_, err := env.Stdout.Write(config.Example(config.KindServe))
+			return err
+		}
+		cfg, err := config.LoadServe(s.file, env.Environ, s.overrides())
+		if err != nil {
+			return err
+		}
+		if first.TrustDomain == "" {
+			u, err := url.Parse(cfg.Issuer)
+			if err != nil {
+				return err
+			}
+			first.TrustDomain = u.Hostname()
+		}
+		if first.OperatorKeyFile, err = filepath.Abs(first.OperatorKeyFile); err != nil {
+			return err
+		}
+		first.Now = time.Now
+		op, err := server.Init(c.Context(), cfg, first)
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			return json.NewEncoder(env.Stdout).Encode(op)
+		}
+		_, err = fmt.Fprintf(env.Stdout, "first owner   %s\nprivate key   %s (keep it: nobody else has it)\nkid           %s\nfor tokens    scope %s, resource %s\n",
+			op.ClientID, op.KeyFile, op.KeyID, op.Scope, op.Resource)
+		return err
+	}
+	return c
+}

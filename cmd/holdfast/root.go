@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// environment is all that a command knows of the process it runs in.
+type environment struct {
+	Args           []string
+	Environ        []string // "NAME=value"
+	Stdout, Stderr io.Writer
+}
+
+// Exit codes.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// usageError is a command line that cannot be understood.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// reported is a failure that the command has told already.
+type reported struct{ error }
+
+// run executes one command line and returns its exit code. Answers go to
+// stdout; everything said goes to stderr.
+func run(ctx context.Context, env environment) int {
+	root := newRoot(env)
+	root.SetArgs(env.Args)
+	root.SetOut(env.Stdout)
+	root.SetErr(env.Stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitDone
+	}
+	var told reported
+	if !errors.As(err, &told) {
+		say(env.Stderr, err)
+	}
+	var usage usageError
+	if errors.As(err, &usage) {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// say prints an error, one line for each that was joined, and the hint for it.
+func say(w io.Writer, err error) {
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		fmt.Fprintf(w, "holdfast: error: %s\n", line)
+	}
+	if h := hint(err); h != "" {
+		fmt.Fprintf(w, "holdfast: hint: %s\n", h)
+	}
+}
+
+func newRoot(env environment) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "holdfast",
+		Short: "API access by keys that never leave their owner",
+		Long: `Holdfast moves API access from shared secrets to keys: mutual TLS and
+private_key_jwt prove who calls, and a token opens the API only together with
+the key that asked for it.
+
+  holdfast demo     the story in nine steps, each one checked
+  holdfast dev      the whole system on loopback, to try things with`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          usageArgs(cobra.NoArgs),
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return usageError{fmt.Errorf("%w (see %s --help)", err, c.CommandPath())}
+	})
+	root.AddCommand(
+		initCommand(env), serveCommand(env), gatewayCommand(env), checkCommand(env),
+		devCommand(env), demoCommand(env), tokenCommand(env), callCommand(env), versionCommand(env),
+	)
+	return root
+}
+
+// usageArgs makes a fault of the arguments a usage error.
+func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if err := check(c, args); err != nil {
+			return usageError{fmt.Errorf("%w (see %s --help)", err, c.CommandPath())}
+		}
+		return nil
+	}
+}

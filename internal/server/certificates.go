@@ -1,0 +1,123 @@
+package server
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"net/url"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/holdfast-auth/holdfast/internal/ca"
+	"github.com/holdfast-auth/holdfast/internal/config"
+)
+
+// certificates is the server's own TLS certificate: from files, or issued by our
+// CA and renewed half way through its life.
+type certificates struct {
+	current atomic.Pointer[tls.Certificate]
+	issue   func() (*tls.Certificate, error) // nil: from files
+	now     func() time.Time
+}
+
+func openCertificates(cfg *config.Serve, authority *ca.Authority, now func() time.Time) (*certificates, error) {
+	c := &certificates{now: now}
+	if cfg.TLS.CertificateFile != "" {
+		cert, err := tls.LoadX509KeyPair(cfg.TLS.CertificateFile, cfg.TLS.KeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("TLS certificate %s: %w", cfg.TLS.CertificateFile, err)
+		}
+		c.current.Store(&cert)
+		return c, nil
+	}
+	names, err := hosts(cfg.Issuer, cfg.MTLSURL, cfg.AdminURL)
+	if err != nil {
+		return nil, err
+	}
+	c.issue = func() (*tls.Certificate, error) { return issueServer(authority, names) }
+	return c, c.renew()
+}
+
+// For is the tls.Config.GetCertificate of every listener.
+func (c *certificates) For(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return c.current.Load(), nil
+}
+
+// renew issues a new certificate when half of the present one's life has passed.
+// A certificate from a file is the operator's to renew.
+func (c *certificates) renew() error {
+	if c.issue == nil {
+		return nil
+	}
+	if cert := c.current.Load(); cert != nil {
+		leaf := cert.Leaf
+		if c.now().Before(leaf.NotBefore.Add(leaf.NotAfter.Sub(leaf.NotBefore) / 2)) {
+			return nil
+		}
+	}
+	cert, err := c.issue()
+	if err != nil {
+		return err
+	}
+	c.current.Store(cert)
+	return nil
+}
+
+// issueServer makes a key, which stays in memory, and a certificate for it.
+func issueServer(authority *ca.Authority, names []string) (*tls.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	chain, err := authority.IssueServer(key.Public(), names)
+	if err != nil {
+		return nil, fmt.Errorf("issue our own TLS certificate: %w", err)
+	}
+	leaf, err := x509.ParseCertificate(chain[0])
+	if err != nil {
+		return nil, err
+	}
+	return &tls.Certificate{Certificate: chain, PrivateKey: key, Leaf: leaf}, nil
+}
+
+// hosts are the names and addresses in the URLs, each once.
+func hosts(urls ...string) (names []string, err error) {
+	for _, text := range urls {
+		u, err := url.Parse(text)
+		if err != nil {
+			return nil, err
+		}
+		if h := u.Hostname(); !slices.Contains(names, h) {
+			names = append(names, h)
+		}
+	}
+	return names, nil
+}
+
+// RootPEM is the root certificate: it verifies client certificates that we
+// issued and, without certificates from files, our TLS.
+func (s *Server) RootPEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.authority.Root().Raw})
+}
+
+// IssueTLS makes a certificate for another part of the same installation: PEM
+// chain and PKCS#8 PEM key. It is for parts that run in this process.
+func (s *Server) IssueTLS(names ...string) (chain, key []byte, err error) {
+	cert, err := issueServer(s.authority, names)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, der := range cert.Certificate {
+		chain = append(chain, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
+	if err != nil {
+		return nil, nil, err
+	}
+	return chain, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+}

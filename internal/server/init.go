@@ -1,0 +1,210 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/holdfast-auth/holdfast/cnf"
+	"github.com/holdfast-auth/holdfast/internal/audit"
+	"github.com/holdfast-auth/holdfast/internal/ca"
+	"github.com/holdfast-auth/holdfast/internal/config"
+	"github.com/holdfast-auth/holdfast/internal/directory"
+	"github.com/holdfast-auth/holdfast/internal/envelope"
+	"github.com/holdfast-auth/holdfast/internal/jose"
+	"github.com/holdfast-auth/holdfast/internal/keyring"
+	"github.com/holdfast-auth/holdfast/internal/store"
+	"github.com/holdfast-auth/holdfast/internal/token"
+)
+
+// Names of what every installation has: two resources of its own, beside the
+// issuer, and the scope of each.
+const (
+	AdminScope = "admin"
+	FeedScope  = "feed"
+
+	metaTrustDomain = "trust_domain"
+	metaIssuer      = "issuer"
+	metaOperator    = "operator_organisation"
+)
+
+// AdminResource is the audience of tokens for the admin API.
+func AdminResource(issuer string) string { return issuer + "/admin" }
+
+// FeedResource is the audience of tokens for the status feed.
+func FeedResource(issuer string) string { return issuer + "/feed" }
+
+// FirstStart is what Init needs to know beside the configuration.
+type FirstStart struct {
+	TrustDomain string
+	// OperatorKeyFile receives the first owner's private key, made here, PKCS#8
+	// PEM, mode 0600. It must not exist.
+	OperatorKeyFile string
+	Now             func() time.Time
+}
+
+// Operator is the first owner: an application of the operator's organisation
+// that may use the admin API, and how it signs its assertions.
+type Operator struct {
+	Organisation string `json:"organisation"`
+	ClientID     string `json:"client_id"`
+	KeyFile      string `json:"key_file"`
+	KeyID        string `json:"kid"`
+	Scope        string `json:"scope"`
+	Resource     string `json:"resource"`
+}
+
+// Init makes database, key-encryption key, CA, token signing key, the operator's
+// organisation and its first owner. It is refused when the database exists. All
+// of it appears at once: the database is built under another name and renamed
+// when it is whole, and files made on the way are removed when a step fails.
+func Init(ctx context.Context, cfg *config.Serve, first FirstStart) (op Operator, err error) {
+	path, err := store.Path(cfg.Database)
+	if err != nil {
+		return op, err
+	}
+	if _, err := os.Lstat(path); err == nil {
+		return op, &InitialisedError{Database: path}
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return op, fmt.Errorf("look for the database: %w", err)
+	}
+	var made []string
+	defer func() {
+		if err != nil {
+			for _, f := range made {
+				_ = os.Remove(f)
+			}
+		}
+	}()
+	building := filepath.Join(filepath.Dir(path), ".new-"+filepath.Base(path))
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if err := os.Remove(building + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return op, fmt.Errorf("remove an unfinished database: %w", err)
+		}
+		made = append(made, building+suffix)
+	}
+	kek, created, err := keyEncryptionKey(cfg.KeyEncryptionKeyFile)
+	if err != nil {
+		return op, err
+	}
+	if created {
+		made = append(made, cfg.KeyEncryptionKeyFile)
+	}
+	key, err := jose.GenerateKey(jose.ES256, rand.Reader)
+	if err != nil {
+		return op, err
+	}
+	pem, err := jose.MarshalPrivateKeyPEM(key)
+	if err != nil {
+		return op, err
+	}
+	if err := writeNew(first.OperatorKeyFile, pem); err != nil {
+		return op, fmt.Errorf("write the operator's key: %w", err)
+	}
+	made = append(made, first.OperatorKeyFile)
+	public, err := jose.NewPublicKey(key.Public(), jose.ES256, "")
+	if err != nil {
+		return op, err
+	}
+	op, err = build(ctx, building, kek, cfg, first, public)
+	if err != nil {
+		return op, err
+	}
+	op.KeyFile = first.OperatorKeyFile
+	if err := os.Rename(building, path); err != nil {
+		return op, fmt.Errorf("put the database in place: %w", err)
+	}
+	return op, syncFolder(filepath.Dir(path))
+}
+
+// InitialisedError is a second first start.
+type InitialisedError struct{ Database string }
+
+func (e *InitialisedError) Error() string {
+	return fmt.Sprintf("%s exists: this installation has its owner already", e.Database)
+}
+
+// build fills a new database with what an installation has before anybody uses it.
+func build(ctx context.Context, path string, kek *envelope.Key, cfg *config.Serve, first FirstStart, owner *jose.PublicKey) (op Operator, err error) {
+	st, err := store.Open(ctx, path, store.Options{Create: true, Now: first.Now})
+	if err != nil {
+		return op, err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	ring := &keyring.Ring{Store: st, KEK: kek, Now: first.Now}
+	if err := ca.Create(ctx, ring, first.TrustDomain); err != nil {
+		return op, err
+	}
+	if _, err := token.OpenKeys(ctx, ring); err != nil { // makes the first one
+		return op, err
+	}
+	dir, err := directory.Open(ctx, st, first.Now)
+	if err != nil {
+		return op, err
+	}
+	const actor = "system"
+	org, err := dir.CreateOrganisation(ctx, actor, directory.Organisation{Name: "operator"})
+	if err != nil {
+		return op, err
+	}
+	for uri, scope := range map[string]string{AdminResource(cfg.Issuer): AdminScope, FeedResource(cfg.Issuer): FeedScope} {
+		_, err := dir.CreateResource(ctx, actor, directory.Resource{URI: uri, Organisation: org.ID, Name: scope, Scopes: []string{scope}})
+		if err != nil {
+			return op, err
+		}
+	}
+	app, err := dir.CreateApplication(ctx, actor, directory.Application{
+		Organisation: org.ID, Name: "first owner", AuthMethod: directory.PrivateKeyJWT, Binding: cnf.DPoP,
+		Grants: []directory.Grant{{Resource: AdminResource(cfg.Issuer), Scopes: []string{AdminScope}}},
+	})
+	if err != nil {
+		return op, err
+	}
+	if _, err := dir.RegisterKey(ctx, actor, app.ClientID, owner, time.Time{}); err != nil {
+		return op, err
+	}
+	facts := map[string]string{metaTrustDomain: first.TrustDomain, metaIssuer: cfg.Issuer, metaOperator: string(org.ID)}
+	detail, err := json.Marshal(facts)
+	if err != nil {
+		return op, err
+	}
+	err = st.InitMeta(ctx, audit.Event{At: first.Now(), Actor: actor, Action: "installation.initialised", Organisation: string(org.ID), Subject: cfg.Issuer, Detail: string(detail)}, facts)
+	return Operator{
+		Organisation: string(org.ID), ClientID: string(app.ClientID), KeyID: owner.KeyID(),
+		Scope: AdminScope, Resource: AdminResource(cfg.Issuer),
+	}, err
+}
+
+// keyEncryptionKey reads the key, or makes it where there is none.
+func keyEncryptionKey(path string) (k *envelope.Key, created bool, err error) {
+	k, err = envelope.LoadKeyFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		k, err = envelope.CreateKeyFile(path)
+		return k, err == nil, err
+	}
+	return k, false, err
+}
+
+// writeNew writes a file of mode 0600 that must not exist, and syncs it.
+func writeNew(path string, data []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// syncFolder makes a rename in the folder durable.
+func syncFolder(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

@@ -1,0 +1,93 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/holdfast-auth/holdfast/cnf"
+	"github.com/holdfast-auth/holdfast/internal/directory"
+	"github.com/holdfast-auth/holdfast/internal/token"
+	"github.com/holdfast-auth/holdfast/verify"
+)
+
+// What the verifier before our own resources knows, it knows from this process:
+// the directory's snapshot, the signing keys, the store's record of uses.
+
+// localUses is the verifier's replay store over the store that all nodes share.
+type localUses struct{ uses token.Uses }
+
+// FirstUse is part of verify.ReplayStore.
+func (l localUses) FirstUse(ctx context.Context, key [32]byte, until time.Time) (bool, error) {
+	err := l.uses.FirstUse(ctx, token.Use{Key: key, Until: until})
+	if _, replayed := errors.AsType[*token.ReplayedError](err); replayed {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// knowledge tells a verifier which tokens ended and whose a certificate is: out of
+// this process's directory, or out of what the feed told of another's.
+type knowledge struct{ source snapshots }
+
+// snapshots is a *directory.Directory or a *feed.State.
+type snapshots interface {
+	Current() *directory.Snapshot
+	Age() time.Duration
+}
+
+// Ended is part of verify.RevocationSource.
+func (k knowledge) Ended(t *verify.Token) (verify.Reason, time.Duration) {
+	// A token that is bound twice may end by either binding.
+	for _, b := range bindings(t.Confirmation) {
+		reason := k.source.Current().Ended(directory.Token{
+			ID: t.ID, ClientID: directory.ClientID(t.ClientID), CredentialID: directory.CredentialID(t.CredentialID), Binding: b,
+		})
+		if reason != "" {
+			return verify.Reason(reason), k.source.Age()
+		}
+	}
+	return "", k.source.Age()
+}
+
+// bindings are the members of a cnf claim; at least one, perhaps the zero one.
+func bindings(c cnf.Confirmation) []cnf.Binding {
+	switch {
+	case c.HasCertificate && c.HasKey:
+		return []cnf.Binding{cnf.ToCertificate(c.Certificate), cnf.ToKey(c.Key)}
+	case c.HasCertificate:
+		return []cnf.Binding{cnf.ToCertificate(c.Certificate)}
+	case c.HasKey:
+		return []cnf.Binding{cnf.ToKey(c.Key)}
+	}
+	return []cnf.Binding{{}}
+}
+
+// Classify is part of verify.Certificates.
+func (k knowledge) Classify(t cnf.Thumbprint) (clientID string, known bool) {
+	c := k.source.Current().CredentialByThumbprint(t)
+	if c == nil || c.Kind != directory.Certificate {
+		return "", false
+	}
+	return string(c.ClientID), true
+}
+
+// localKeys follows the signing keys of this process.
+type localKeys struct {
+	static *verify.StaticKeys
+	keys   func() *token.SigningKeys
+}
+
+func newLocalKeys(issuer string, keys func() *token.SigningKeys) (*localKeys, error) {
+	l := &localKeys{static: verify.NewStaticKeys(issuer, nil), keys: keys}
+	return l, l.refresh()
+}
+
+// refresh puts the keys of now in place. A key is published days before it signs.
+func (l *localKeys) refresh() error {
+	set, err := verify.NewKeySet(l.keys().Published...)
+	if err == nil {
+		l.static.Replace(set)
+	}
+	return err
+}

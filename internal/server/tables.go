@@ -1,0 +1,119 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"net/http"
+
+	"github.com/holdfast-auth/holdfast/dpop"
+	"github.com/holdfast-auth/holdfast/internal/admin"
+	"github.com/holdfast-auth/holdfast/internal/as"
+	"github.com/holdfast-auth/holdfast/internal/directory"
+	"github.com/holdfast-auth/holdfast/internal/feed"
+	"github.com/holdfast-auth/holdfast/internal/web"
+	"github.com/holdfast-auth/holdfast/verify"
+	"github.com/holdfast-auth/holdfast/verify/httpmw"
+)
+
+// tables are the handlers of the three listeners.
+type tables struct {
+	public, mtls, admin http.Handler
+	keys                *localKeys
+}
+
+// build lays the routes.
+func (s *Server) build(trustDomain string) (t tables, err error) {
+	authorization, err := s.authorizationServer(trustDomain)
+	if err != nil {
+		return t, err
+	}
+	if t.keys, err = newLocalKeys(s.cfg.Issuer, s.signingKeys); err != nil {
+		return t, err
+	}
+	verifier, err := s.verifier(t.keys)
+	if err != nil {
+		return t, err
+	}
+	feedGuard, err := newGuard(verifier, s.cfg.Issuer, verify.Rules{
+		Resource: FeedResource(s.cfg.Issuer), Scopes: []string{FeedScope}, Binding: verify.BindDPoP, Nonce: verify.NonceOff,
+	})
+	if err != nil {
+		return t, err
+	}
+	adminGuard, err := newGuard(verifier, s.cfg.AdminURL, verify.Rules{
+		Resource: AdminResource(s.cfg.Issuer), Scopes: []string{AdminScope}, Binding: verify.BindEither, Nonce: verify.NonceOff,
+	})
+	if err != nil {
+		return t, err
+	}
+	public := append(authorization.PublicRoutes(), web.Route{Pattern: "GET /feed", Handler: feedGuard.handler(feed.Handler(s.directory))})
+	t.public = web.NewTable(s.options("public", as.Render), public)
+	t.mtls = web.NewTable(s.options("mtls", as.Render), authorization.MTLSRoutes())
+	t.admin, err = s.adminTable(adminGuard)
+	return t, err
+}
+
+// verifier stands before our own resources. Its record of used proofs is the
+// store's, so that a restart forgets nothing and nodes share it.
+func (s *Server) verifier(keys *localKeys) (*verify.Verifier, error) {
+	var secret [32]byte
+	if _, err := rand.Read(secret[:]); err != nil {
+		return nil, err
+	}
+	local := knowledge{s.directory}
+	return verify.New(verify.Config{
+		Issuers:      []verify.Issuer{{URL: s.cfg.Issuer, Algorithms: verify.Algorithms()}},
+		Keys:         keys.static,
+		Replay:       localUses{s.store},
+		SharedReplay: true,
+		Nonces:       dpop.NewNonces(secret),
+		Revocation:   local,
+		Certificates: local,
+		Now:          s.process.Now,
+	})
+}
+
+func newGuard(v *verify.Verifier, publicURL string, rules verify.Rules) (*guard, error) {
+	edge, err := httpmw.NewEdge(publicURL)
+	if err != nil {
+		return nil, err
+	}
+	rules.MaxRevocationLag = maxSnapshotAge
+	policy, err := v.NewPolicy(rules)
+	if err != nil {
+		return nil, err
+	}
+	return &guard{verifier: v, policy: policy, edge: edge}, nil
+}
+
+func (s *Server) options(listener string, render func(http.ResponseWriter, *web.Request, error)) web.Options {
+	return web.Options{Listener: listener, Now: s.process.Now, Log: s.process.Log, Observe: s.metrics.Observe, Render: render}
+}
+
+func (s *Server) adminTable(g *guard) (http.Handler, error) {
+	return admin.New(admin.Config{
+		Directory: s.directory,
+		Authority: s.authority,
+		Events:    s.store.Events,
+		Require:   g.Require,
+		Caller: func(ctx context.Context) (admin.Caller, bool) {
+			grant, ok := grantFrom(ctx)
+			if !ok {
+				return admin.Caller{}, false
+			}
+			return admin.Caller{
+				ClientID: directory.ClientID(grant.ClientID), Organisation: directory.OrganisationID(grant.Organisation),
+				CredentialID: grant.CredentialID, Binding: string(grant.Binding().Method()),
+				Resource: AdminResource(s.cfg.Issuer), TokenID: grant.ID,
+			}, true
+		},
+		OperatorOrganisation: s.operator,
+		URL:                  s.cfg.AdminURL,
+		Version:              s.process.Version,
+		Table:                s.options("admin", nil),
+		Routes: admin.Status{
+			Age: s.directory.Age, Ping: s.store.Ping, Draining: s.draining.Load,
+			Metrics: s.metrics.Handler(), Version: map[string]string{"version": s.process.Version},
+		}.Routes(),
+	})
+}
