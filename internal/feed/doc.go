@@ -1,11 +1,13 @@
-// Package feed is how a gateway, another process, learns within two seconds what
-// is no longer allowed: the part of the directory that a verifier needs, by the
-// directory's own sequence. The server answers "what is newer than N" at once
-// when there is something, and otherwise when there is, or after 5 s (a long
-// poll). The gateway applies each answer to a directory.Snapshot, so that both
-// sides decide with the same code.
+// Package feed tells gateways what changed in the directory, so that a
+// revocation is in force at every one of them within two seconds: a long poll
+// answered with everything that is newer than the gateway's number.
 //
-//	GET /feed?after=N  ->  {"sequence":M,"full":false,"credentials":[...]}
+//	GET /feed?after=4711           the delta once there is one, or an empty one after 20 s
+//	GET /feed?after=4711&wait=5    the same, after 5 s
+//	GET /feed?after=0              all of it
 //
-// The handler stands behind a verifier; it does not authenticate anybody itself.
+// Numbers are those of the audit chain, so no change can become visible behind
+// one that a gateway has. A server whose number stays behind the gateway's was
+// restored from a backup: it answers with all of it, and the gateway goes on
+// refusing what it knows to be revoked.
 package feed

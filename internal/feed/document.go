@@ -1,9 +1,10 @@
 package feed
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"strconv"
 	"time"
 
 	"github.com/holdfast-auth/holdfast/cnf"
@@ -11,115 +12,211 @@ import (
 	"github.com/holdfast-auth/holdfast/internal/strictjson"
 )
 
-// Limits of a document.
+// Document is one answer of the feed. Of each record it holds what a gateway
+// needs to say whether a token ended, and no more.
+type Document struct {
+	// Full: the document is all there is, not what is newer than the number asked.
+	Full bool
+	// Age is how old the server's own knowledge was.
+	Age   time.Duration
+	Delta directory.Delta // without resources
+}
+
 const (
-	maxDocument = 64 << 20 // bytes: a full one of a large directory
-	maxDepth    = 8
+	flushAt  = 32 << 10 // bytes
+	maxDepth = 32       // levels of JSON
 )
 
-// document is one answer: each record as it is now. Members that a reader does
-// not know are ignored, so that a newer server can feed an older gateway.
-type document struct {
-	Sequence int64 `json:"sequence"`
-	// Full tells that this is everything, not what is newer than asked for.
-	Full          bool           `json:"full"`
-	Organisations []organisation `json:"organisations,omitempty"`
-	Applications  []application  `json:"applications,omitempty"`
-	Credentials   []credential   `json:"credentials,omitempty"`
-	RevokedTokens []revokedToken `json:"revoked_tokens,omitempty"`
+// writer appends to a buffer that it empties now and then, so that a large
+// directory is never in memory as text.
+type writer struct {
+	w   io.Writer
+	buf []byte
+	err error // the first of w; later writes are left out
 }
 
-type organisation struct {
-	ID    string `json:"id"`
-	State string `json:"state"`
-}
-
-type application struct {
-	ClientID     string `json:"client_id"`
-	Organisation string `json:"organisation"`
-	State        string `json:"state"`
-}
-
-type credential struct {
-	ID         string `json:"credential_id"`
-	ClientID   string `json:"client_id"`
-	Kind       string `json:"kind"`
-	State      string `json:"state"`
-	Thumbprint string `json:"thumbprint"`
-}
-
-type revokedToken struct {
-	ID      string `json:"jti"`
-	Expires int64  `json:"exp"` // Unix seconds
-}
-
-// newDocument is what a verifier needs of the delta: no names, no keys, no
-// certificates, no grants.
-func newDocument(d directory.Delta, full bool) document {
-	doc := document{Sequence: d.Sequence, Full: full}
-	for _, o := range d.Organisations {
-		doc.Organisations = append(doc.Organisations, organisation{string(o.ID), string(o.State)})
+func (w *writer) flush() {
+	if w.err == nil {
+		_, w.err = w.w.Write(w.buf)
 	}
-	for _, a := range d.Applications {
-		doc.Applications = append(doc.Applications, application{string(a.ClientID), string(a.Organisation), string(a.State)})
-	}
-	for _, c := range d.Credentials {
-		doc.Credentials = append(doc.Credentials, credential{string(c.ID), string(c.ClientID), string(c.Kind), string(c.State), c.Thumbprint.String()})
-	}
-	for _, t := range d.Revoked {
-		// Rounded up: a second too long is harmless, a second too short is not.
-		doc.RevokedTokens = append(doc.RevokedTokens, revokedToken{t.ID, t.Expires.Add(time.Second - 1).Unix()})
-	}
-	return doc
+	w.buf = w.buf[:0]
 }
 
-var errDocument = errors.New("not a feed document")
+// list writes a member that is an array of n objects.
+func (w *writer) list(name string, n int, element func(i int)) {
+	w.buf = append(append(append(w.buf, `,"`...), name...), `":[`...)
+	for i := range n {
+		if i > 0 {
+			w.buf = append(w.buf, ',')
+		}
+		element(i)
+		w.buf = append(w.buf, '}')
+		if len(w.buf) >= flushAt {
+			w.flush()
+		}
+	}
+	w.buf = append(w.buf, ']')
+}
 
-// parseDocument reads an answer. It refuses what has no sequence or is not one
-// strict JSON object.
-func parseDocument(data []byte) (document, error) {
-	var doc document
-	sequence := false
-	err := strictjson.Members(data, maxDepth, func(name string, _ strictjson.Value) error {
-		sequence = sequence || name == "sequence"
+// text writes one member of an object; the first opens it.
+func (w *writer) text(before byte, name, value string) {
+	w.buf = append(append(append(w.buf, before, '"'), name...), `":`...)
+	w.buf = strictjson.AppendText(w.buf, value)
+}
+
+// WriteTo writes d as JSON.
+func (d *Document) writeTo(out io.Writer) error {
+	w := &writer{w: out, buf: make([]byte, 0, flushAt+4<<10)}
+	w.buf = strconv.AppendInt(append(w.buf, `{"sequence":`...), d.Delta.Sequence, 10)
+	w.buf = strconv.AppendBool(append(w.buf, `,"full":`...), d.Full)
+	w.buf = strconv.AppendInt(append(w.buf, `,"age_ms":`...), d.Age.Milliseconds(), 10)
+	w.list("organisations", len(d.Delta.Organisations), func(i int) {
+		o := &d.Delta.Organisations[i]
+		w.text('{', "id", string(o.ID))
+		w.text(',', "state", string(o.State))
+	})
+	w.list("applications", len(d.Delta.Applications), func(i int) {
+		a := &d.Delta.Applications[i]
+		w.text('{', "client_id", string(a.ClientID))
+		w.text(',', "organisation", string(a.Organisation))
+		w.text(',', "state", string(a.State))
+	})
+	w.list("credentials", len(d.Delta.Credentials), func(i int) {
+		c := &d.Delta.Credentials[i]
+		w.text('{', "credential_id", string(c.ID))
+		w.text(',', "client_id", string(c.ClientID))
+		w.text(',', "kind", string(c.Kind))
+		w.text(',', "state", string(c.State))
+		w.text(',', "thumbprint", c.Thumbprint.String())
+	})
+	w.list("revoked_tokens", len(d.Delta.Revoked), func(i int) {
+		t := &d.Delta.Revoked[i]
+		w.text('{', "jti", t.ID)
+		w.buf = strconv.AppendInt(append(w.buf, `,"exp":`...), t.Expires.Unix(), 10)
+	})
+	w.buf = append(w.buf, '}')
+	w.flush()
+	return w.err
+}
+
+var errIncomplete = errors.New("a record lacks a member")
+
+// parseDocument reads what writeTo wrote. Members that it does not know are
+// ignored: a newer server may say more.
+func parseDocument(data []byte) (*Document, error) {
+	d := &Document{}
+	var seen [3]bool
+	err := strictjson.Members(data, maxDepth, func(name string, v strictjson.Value) (err error) {
+		switch name {
+		case "sequence":
+			seen[0] = true
+			d.Delta.Sequence, err = v.Integer()
+		case "full":
+			seen[1] = true
+			d.Full, err = v.Boolean()
+		case "age_ms":
+			seen[2] = true
+			var ms int64
+			ms, err = v.Integer()
+			d.Age = time.Duration(ms) * time.Millisecond
+			if ms < 0 || ms > maxAge.Milliseconds() {
+				err = errors.New("out of bounds")
+			}
+		case "organisations":
+			err = v.Elements(maxDepth, d.readOrganisation)
+		case "applications":
+			err = v.Elements(maxDepth, d.readApplication)
+		case "credentials":
+			err = v.Elements(maxDepth, d.readCredential)
+		case "revoked_tokens":
+			err = v.Elements(maxDepth, d.readRevoked)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
 		return nil
 	})
 	if err != nil {
-		return doc, fmt.Errorf("%w: %w", errDocument, err)
+		return nil, err
 	}
-	if err := json.Unmarshal(data, &doc); err != nil {
-		return doc, errDocument // json's text would quote the input
-	}
-	if !sequence || doc.Sequence < 0 {
-		return doc, errDocument
-	}
-	return doc, nil
-}
-
-// delta is the document as the directory's own values. A state or a kind that is
-// not known is kept: a state that nobody knows is not an accepted one.
-func (doc document) delta() (directory.Delta, error) {
-	d := directory.Delta{Sequence: doc.Sequence}
-	for _, o := range doc.Organisations {
-		d.Organisations = append(d.Organisations, directory.Organisation{ID: directory.OrganisationID(o.ID), State: directory.State(o.State)})
-	}
-	for _, a := range doc.Applications {
-		d.Applications = append(d.Applications, directory.Application{
-			ClientID: directory.ClientID(a.ClientID), Organisation: directory.OrganisationID(a.Organisation), State: directory.State(a.State),
-		})
-	}
-	for _, c := range doc.Credentials {
-		t, err := cnf.ParseThumbprint(c.Thumbprint)
-		if err != nil {
-			return d, errDocument
-		}
-		d.Credentials = append(d.Credentials, directory.Credential{
-			ID: directory.CredentialID(c.ID), ClientID: directory.ClientID(c.ClientID), Kind: directory.Kind(c.Kind),
-			State: directory.State(c.State), Thumbprint: t,
-		})
-	}
-	for _, t := range doc.RevokedTokens {
-		d.Revoked = append(d.Revoked, directory.RevokedToken{ID: t.ID, Expires: time.Unix(t.Expires, 0)})
+	if seen != [3]bool{true, true, true} || d.Delta.Sequence < 0 {
+		return nil, errors.New("sequence, full or age_ms is missing")
 	}
 	return d, nil
+}
+
+func (d *Document) readOrganisation(record strictjson.Value) error {
+	var id, state string
+	if err := texts(record, map[string]*string{"id": &id, "state": &state}); err != nil {
+		return err
+	}
+	d.Delta.Organisations = append(d.Delta.Organisations, directory.Organisation{
+		ID: directory.OrganisationID(id), State: directory.State(state),
+	})
+	return nil
+}
+
+func (d *Document) readApplication(record strictjson.Value) error {
+	var id, organisation, state string
+	if err := texts(record, map[string]*string{"client_id": &id, "organisation": &organisation, "state": &state}); err != nil {
+		return err
+	}
+	d.Delta.Applications = append(d.Delta.Applications, directory.Application{
+		ClientID: directory.ClientID(id), Organisation: directory.OrganisationID(organisation), State: directory.State(state),
+	})
+	return nil
+}
+
+func (d *Document) readCredential(record strictjson.Value) error {
+	var id, client, kind, state, thumbprint string
+	err := texts(record, map[string]*string{"credential_id": &id, "client_id": &client, "kind": &kind, "state": &state, "thumbprint": &thumbprint})
+	if err != nil {
+		return err
+	}
+	t, err := cnf.ParseThumbprint(thumbprint)
+	if err != nil {
+		return err
+	}
+	d.Delta.Credentials = append(d.Delta.Credentials, directory.Credential{
+		ID: directory.CredentialID(id), ClientID: directory.ClientID(client), Kind: directory.Kind(kind), State: directory.State(state), Thumbprint: t,
+	})
+	return nil
+}
+
+func (d *Document) readRevoked(record strictjson.Value) error {
+	var id string
+	var expires int64
+	err := strictjson.Members(record, maxDepth, func(name string, v strictjson.Value) (err error) {
+		switch name {
+		case "jti":
+			id, err = v.Text()
+		case "exp":
+			expires, err = v.Integer()
+		}
+		return err
+	})
+	if err == nil && (id == "" || expires == 0) {
+		err = errIncomplete
+	}
+	d.Delta.Revoked = append(d.Delta.Revoked, directory.RevokedToken{ID: id, Expires: time.Unix(expires, 0)})
+	return err
+}
+
+// texts reads the members of a record that are wanted; each must be there.
+func texts(record strictjson.Value, wanted map[string]*string) error {
+	err := strictjson.Members(record, maxDepth, func(name string, v strictjson.Value) (err error) {
+		if at := wanted[name]; at != nil {
+			*at, err = v.Text()
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, text := range wanted {
+		if *text == "" {
+			return errIncomplete
+		}
+	}
+	return nil
 }

@@ -12,87 +12,112 @@ import (
 	"time"
 )
 
-// Between tries after a failure: from first, doubling to most, half of it drawn
-// by chance so that many gateways do not return at once.
 const (
-	firstPause = 100 * time.Millisecond
-	mostPause  = 5 * time.Second
-	// askWithin is longer than the server holds a question.
-	askWithin = MaxWait + 10*time.Second
+	maxDocument  = 64 << 20 // bytes; 100,000 applications with two credentials each are 50 MB
+	firstBackoff = 100 * time.Millisecond
+	maxBackoff   = 5 * time.Second
+	// silence is after how long without an answer people are told.
+	silence = 60 * time.Second
 )
 
-// Follower keeps a State up to date.
+// Follower keeps a State up to date from a server's feed.
 type Follower struct {
-	URL   string       // of the feed
-	HTTP  *http.Client // adds the token; does not follow redirects
+	URL string // of the feed, without query
+	// HTTP sends the gateway's own access token, and bounds no request to less
+	// than Wait and some seconds.
+	HTTP  *http.Client
 	State *State
-	Now   func() time.Time
-	Log   *slog.Logger
+	// Wait is how long the server may keep quiet, in whole seconds, 1 to 20; zero
+	// is 20. The state's age grows to it between two answers.
+	Wait time.Duration
+	Now  func() time.Time
+	Log  *slog.Logger
 }
 
-// Run asks again and again until ctx ends.
+// Run follows until ctx ends, and then returns nil. An answer that cannot be had
+// or used changes nothing but the age of what is known; it is asked for again after a pause that
+// grows from a tenth of a second to five, with jitter.
 func (f *Follower) Run(ctx context.Context) error {
-	pause := firstPause
-	failing := false
+	backoff := firstBackoff
+	told, alarmed := false, false
 	for ctx.Err() == nil {
-		err := f.ask(ctx)
-		if err == nil {
-			if failing {
-				f.Log.InfoContext(ctx, "feed", "outcome", "recovered")
+		asked, before := f.Now(), f.State.Current().Sequence()
+		err := f.Poll(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err == nil:
+			if told {
+				f.Log.Info("the feed answers again", "sequence", f.State.Current().Sequence())
 			}
-			pause, failing = firstPause, false
-			continue
+			told, alarmed, backoff = false, false, firstBackoff
+			if f.State.Current().Sequence() != before || f.Now().Sub(asked) >= time.Second {
+				continue
+			}
+			// A server that neither waits nor tells anything is not asked in a circle.
+		case !told:
+			f.Log.Warn("the feed does not answer", "cause", err)
+			told = true
+		case !alarmed && f.State.Age() > silence:
+			f.Log.Error("the feed has been silent for 60 s: revocations are not known here", "cause", err)
+			alarmed = true
 		}
-		if ctx.Err() != nil {
-			break
-		}
-		if !failing { // once an outage, not once a try
-			f.Log.WarnContext(ctx, "feed", "outcome", "failed", "cause", err.Error())
-			failing = true
-		}
-		wait := time.NewTimer(pause/2 + rand.N(pause/2))
-		select {
-		case <-ctx.Done():
-		case <-wait.C:
-		}
-		wait.Stop()
-		pause = min(2*pause, mostPause)
+		pause(ctx, backoff)
+		backoff = min(2*backoff, maxBackoff)
 	}
 	return nil
 }
 
-// ask asks once for what is newer.
-func (f *Follower) ask(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, askWithin)
+// pause waits between half of d and d.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d/2 + rand.N(d/2))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// Poll asks once and takes the answer. A gateway calls it before it begins to
+// serve, so that it never serves without knowing what is revoked.
+func (f *Follower) Poll(ctx context.Context) error {
+	wait := f.Wait
+	if wait == 0 {
+		wait = maxWait
+	}
+	ctx, cancel := context.WithTimeout(ctx, wait+maxBehind+answerTime)
 	defer cancel()
 	after := f.State.Current().Sequence()
-	target := f.URL + "?after=" + strconv.FormatInt(after, 10)
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
+	url := f.URL + "?after=" + strconv.FormatInt(after, 10) + "&wait=" + strconv.Itoa(int(wait/time.Second))
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return err
+		return fmt.Errorf("feed: %w", err)
 	}
-	resp, err := f.HTTP.Do(req)
+	answer, err := f.HTTP.Do(request)
 	if err != nil {
-		return fmt.Errorf("ask the feed: %w", err)
+		return fmt.Errorf("feed: %w", err)
 	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // so that the connection can serve again
-		return fmt.Errorf("ask the feed: status %d", resp.StatusCode)
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("feed: status %d", answer.StatusCode)
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxDocument+1))
-	answered := f.Now()
-	switch {
-	case err != nil:
-		return fmt.Errorf("read the feed: %w", err)
-	case len(body) > maxDocument:
-		return errors.New("read the feed: the answer is too large")
-	}
-	doc, err := parseDocument(body)
+	document, err := readDocument(answer.Body)
 	if err != nil {
-		return err
+		return fmt.Errorf("feed: %w", err)
 	}
-	// The answer tells what was so when it was written, which is at most the
-	// transfer ago; the question may have been held for MaxWait.
-	return f.State.apply(doc, answered)
+	if err := f.State.Apply(document, after, f.Now()); err != nil {
+		return fmt.Errorf("feed: %w", err)
+	}
+	return nil
+}
+
+func readDocument(r io.Reader) (*Document, error) {
+	body, err := io.ReadAll(io.LimitReader(r, maxDocument+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(body) > maxDocument {
+		return nil, errors.New("a document beyond 64 MiB")
+	}
+	return parseDocument(body)
 }

@@ -2,89 +2,150 @@ package feed
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/holdfast-auth/holdfast/internal/directory"
+	"github.com/holdfast-auth/holdfast/internal/oauth"
 	"github.com/holdfast-auth/holdfast/internal/web"
 )
 
-// MaxWait is how long a request without news is held.
-const MaxWait = 5 * time.Second
-
-// Source is the directory as the feed reads it: a *directory.Directory.
+// Source is the directory, of which a *directory.Directory is one.
 type Source interface {
 	Current() *directory.Snapshot
-	Changed(*directory.Snapshot) <-chan struct{}
+	// Changed is closed when a newer snapshot than s is in force.
+	Changed(s *directory.Snapshot) <-chan struct{}
+	// Delta reads what changed after the sequence; after 0, everything.
 	Delta(ctx context.Context, after int64) (directory.Delta, error)
+	// Age is how long ago the snapshot was last known to be the newest.
 	Age() time.Duration
 }
 
-// Handler answers GET /feed?after=N. It holds a request without news until there
-// is some, for MaxWait at most. A sequence that this
-// server has not reached (it was restored from a backup) is answered in full.
-func Handler(source Source) web.Handler {
+const (
+	maxWait = 20 * time.Second
+	// maxAge is beyond which a server says nothing about revocations (design.md).
+	maxAge = 10 * time.Second
+	// maxBehind is how long a server may be behind a gateway that heard of a change
+	// from another node, before it must have been restored from a backup.
+	maxBehind = 5 * time.Second
+	// answerTime is for writing the answer after the wait.
+	answerTime = 20 * time.Second
+)
+
+var errCutOff = errors.New("the snapshot is older than 10 s")
+
+// Handler answers GET /feed. It asks nobody who they are: it is mounted behind the
+// verifier. It prolongs the connection's deadlines, counted from the event's time.
+func Handler(d Source) web.Handler {
 	return func(w http.ResponseWriter, r *web.Request) error {
-		after, ok := parseAfter(r.URL.RawQuery)
-		if !ok {
-			http.Error(w, "after is the sequence of the last answer, or 0", http.StatusBadRequest)
-			return nil
+		q, err := parseQuery(r.URL.RawQuery)
+		if err != nil {
+			return oauth.Refuse(oauth.InvalidRequest, "feed_query", "after must be a number, wait 1 to 20 seconds", err)
 		}
-		now := source.Current()
-		if after == now.Sequence() {
-			hold := time.NewTimer(MaxWait)
-			defer hold.Stop()
-			select {
-			case <-source.Changed(now):
-			case <-hold.C:
-			case <-r.Context().Done():
-				return r.Context().Err()
+		// Where deadlines cannot be set there are none.
+		deadline, control := r.Event.Time.Add(q.wait+maxBehind+answerTime), http.NewResponseController(w)
+		_ = control.SetReadDeadline(deadline)
+		_ = control.SetWriteDeadline(deadline)
+		document, err := next(r.Context(), d, q)
+		if err != nil {
+			return &oauth.Error{
+				Code: oauth.TemporarilyUnavailable, Status: http.StatusServiceUnavailable, RetryAfter: time.Second,
+				Reason: "feed_unavailable", Description: "the directory cannot be read", Cause: err,
 			}
 		}
-		// What is older than this server may answer for is not news.
-		if source.Age() > maxAge {
-			w.Header().Set("Retry-After", "2")
-			http.Error(w, "the directory cannot be read", http.StatusServiceUnavailable)
-			return nil
-		}
-		full := after == 0 || after > source.Current().Sequence()
-		if full {
-			after = 0
-		}
-		delta, err := source.Delta(r.Context(), after)
-		if err != nil {
-			return err
-		}
-		body, err := json.Marshal(newDocument(delta, full))
-		if err != nil {
-			return err
-		}
-		h := w.Header()
-		h.Set("Content-Type", "application/json")
-		h.Set("Cache-Control", "no-store")
-		h.Set("Content-Length", strconv.Itoa(len(body)))
-		_, err = w.Write(body)
-		return err
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		_ = document.writeTo(w) // a reader that is gone asks again
+		return nil
 	}
 }
 
-// maxAge is how old the directory's knowledge may be that is fed as news.
-const maxAge = 10 * time.Second
+// query is what a gateway asks for.
+type query struct {
+	after int64
+	wait  time.Duration
+}
 
-// parseAfter reads the one parameter.
-func parseAfter(query string) (after int64, ok bool) {
-	text, ok := strings.CutPrefix(query, "after=")
-	if !ok || text == "" || len(text) > 19 || text != "0" && text[0] == '0' {
-		return 0, false
+func parseQuery(raw string) (query, error) {
+	q := query{wait: maxWait}
+	values, err := url.ParseQuery(raw)
+	if err != nil {
+		return q, err
 	}
-	for i := range len(text) {
-		if text[i] < '0' || text[i] > '9' {
-			return 0, false
+	for name, v := range values {
+		if len(v) != 1 {
+			return q, errors.New("a parameter twice")
+		}
+		n, err := strconv.ParseUint(v[0], 10, 63)
+		if err != nil || strconv.FormatUint(n, 10) != v[0] {
+			return q, errors.New("not a number")
+		}
+		switch {
+		case name == "after":
+			q.after = int64(n)
+		case name == "wait" && n >= 1 && n <= uint64(maxWait/time.Second):
+			q.wait = time.Duration(n) * time.Second
+		default:
+			return q, errors.New("an unknown parameter, or one out of bounds")
 		}
 	}
-	after, err := strconv.ParseInt(text, 10, 64)
-	return after, err == nil
+	if !values.Has("after") {
+		return q, errors.New("after is missing")
+	}
+	return q, nil
+}
+
+// next waits for something newer than q.after.
+func next(ctx context.Context, d Source, q query) (*Document, error) {
+	enough := time.NewTimer(q.wait)
+	defer enough.Stop()
+	behind := time.NewTimer(maxBehind)
+	defer behind.Stop()
+	for over := false; ; {
+		// The channel first: what changes from here on closes it.
+		s := d.Current()
+		changed, at := d.Changed(s), s.Sequence()
+		switch {
+		case at > q.after:
+			return read(ctx, d, q.after)
+		case over && at < q.after:
+			return read(ctx, d, 0)
+		case over:
+			return unchanged(d, at)
+		}
+		restored := behind.C
+		if at == q.after {
+			restored = nil
+		}
+		select {
+		case <-changed:
+		case <-enough.C:
+			over = true
+		case <-restored:
+			over = true
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func read(ctx context.Context, d Source, after int64) (*Document, error) {
+	delta, err := d.Delta(ctx, after)
+	if err != nil {
+		return nil, fmt.Errorf("read the directory: %w", err)
+	}
+	return &Document{Full: after == 0, Delta: delta}, nil
+}
+
+// unchanged says that at is still the newest, if that is known.
+func unchanged(d Source, at int64) (*Document, error) {
+	age := d.Age()
+	if age > maxAge {
+		return nil, errCutOff
+	}
+	return &Document{Age: max(age, 0), Delta: directory.Delta{Sequence: at}}, nil
 }

@@ -1,81 +1,117 @@
 package feed
 
 import (
+	"errors"
+	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/holdfast-auth/holdfast/cnf"
 	"github.com/holdfast-auth/holdfast/internal/directory"
+	"github.com/holdfast-auth/holdfast/verify"
 )
 
-// State is what the feed has told so far. Safe for concurrent use; only its
-// Follower changes it.
+// maxKept bounds the snapshots that are kept of a server that was restored.
+const maxKept = 4
+
+// State is what a gateway knows of the directory. It is a verify.RevocationSource
+// and verify.Certificates. Asking it takes no lock. It begins knowing nothing,
+// with an age beyond every bound.
 type State struct {
-	now     func() time.Time
-	current atomic.Pointer[directory.Snapshot]
-	known   atomic.Int64 // when the server was last heard, Unix nanoseconds; 0: never
+	now      func() time.Time
+	changing sync.Mutex // held while current is replaced
+	current  atomic.Pointer[view]
 }
 
-// NewState knows nothing yet: its Age is beyond every bound.
+// view is one immutable generation of a State.
+type view struct {
+	snapshot *directory.Snapshot
+	// kept are snapshots of before the server was restored; what they hold for
+	// ended for good stays so.
+	kept  []*directory.Snapshot
+	known time.Time // when all this was the newest there was
+}
+
+// NewState makes a State whose age is measured with now.
 func NewState(now func() time.Time) *State {
 	s := &State{now: now}
-	s.current.Store(directory.Empty())
+	s.current.Store(&view{snapshot: directory.Empty()})
 	return s
 }
 
-// Current is the snapshot now in force.
-func (s *State) Current() *directory.Snapshot { return s.current.Load() }
+// Current is the server's directory as far as s knows it, without resources and
+// keys. Whether a token ended is for Ended to say, which also knows what was
+// revoked before the server was restored.
+func (s *State) Current() *directory.Snapshot { return s.current.Load().snapshot }
 
-// Age is how long ago the snapshot was last known to be the newest.
-func (s *State) Age() time.Duration {
-	known := s.known.Load()
-	if known == 0 {
-		return never
+// Age is how long ago s was last known to be up to date.
+func (s *State) Age() time.Duration { return s.age(s.current.Load()) }
+
+func (s *State) age(v *view) time.Duration { return s.now().Sub(v.known) }
+
+// Ended tells why t is good no more, "" when it still is, with the reasons of
+// directory.Snapshot.Ended.
+func (s *State) Ended(t *verify.Token) (verify.Reason, time.Duration) {
+	v := s.current.Load()
+	reason := v.ended(t, t.Binding())
+	if c := t.Confirmation; reason == "" && c.HasCertificate && c.HasKey {
+		reason = v.ended(t, cnf.ToCertificate(c.Certificate))
 	}
-	return s.now().Sub(time.Unix(0, known))
+	return verify.Reason(reason), s.age(v)
 }
 
-const never = 1<<63 - 1
+func (v *view) ended(t *verify.Token, b cnf.Binding) string {
+	token := directory.Token{ID: t.ID, ClientID: directory.ClientID(t.ClientID), CredentialID: directory.CredentialID(t.CredentialID), Binding: b}
+	reason := v.snapshot.Ended(token)
+	for i := 0; reason == "" && i < len(v.kept); i++ {
+		if was := v.kept[i].Ended(token); forGood(was) {
+			reason = was
+		}
+	}
+	return reason
+}
 
-// apply takes an answer to a question that was asked at asked.
-func (s *State) apply(doc document, asked time.Time) error {
-	d, err := doc.delta()
-	if err != nil {
-		return err
+// forGood tells the endings that nobody can take back. A suspension ends, and
+// what an older snapshot does not know may have come later.
+func forGood(reason string) bool {
+	switch reason {
+	case "token_revoked", "application_revoked", "organisation_revoked",
+		"credential_revoked", "credential_compromised", "credential_retired", "credential_expired":
+		return true
 	}
-	now := s.current.Load()
-	if doc.Full {
-		d = stillEnded(now, d)
+	return false
+}
+
+// Classify finds the application of a certificate by its x5t#S256.
+func (s *State) Classify(thumbprint cnf.Thumbprint) (clientID string, known bool) {
+	c := s.current.Load().snapshot.CredentialByThumbprint(thumbprint)
+	if c == nil || c.Kind != directory.Certificate {
+		return "", false
 	}
-	if doc.Full || doc.Sequence > now.Sequence() {
-		s.current.Store(now.Apply(d, s.now()))
+	return string(c.ClientID), true
+}
+
+var errOutOfOrder = errors.New("the document does not follow what is known")
+
+// Apply takes a document that answers a question of after, received at received.
+func (s *State) Apply(d *Document, after int64, received time.Time) error {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	old := s.current.Load()
+	next := &view{snapshot: old.snapshot, kept: old.kept, known: received.Add(-d.Age)}
+	at := old.snapshot.Sequence()
+	switch {
+	case after != at || !d.Full && d.Delta.Sequence < at:
+		return fmt.Errorf("%w: change %d after %d, known are %d", errOutOfOrder, d.Delta.Sequence, after, at)
+	case d.Full:
+		if d.Delta.Sequence < at {
+			next.kept = append([]*directory.Snapshot{old.snapshot}, old.kept[:min(len(old.kept), maxKept-1)]...)
+		}
+		next.snapshot = directory.Empty().Apply(d.Delta, received)
+	case d.Delta.Sequence > at:
+		next.snapshot = old.snapshot.Apply(d.Delta, received)
 	}
-	s.known.Store(asked.UnixNano())
+	s.current.Store(next)
 	return nil
-}
-
-// stillEnded takes from a full answer whatever would bring back to life what we
-// know to have ended for good: a server that was restored from a backup may have
-// forgotten it.
-func stillEnded(known *directory.Snapshot, d directory.Delta) directory.Delta {
-	final := func(s directory.State) bool { return s == directory.Revoked || s == directory.Compromised }
-	var organisations []directory.Organisation
-	for _, o := range d.Organisations {
-		if have := known.Organisation(o.ID); have == nil || !final(have.State) {
-			organisations = append(organisations, o)
-		}
-	}
-	var applications []directory.Application
-	for _, a := range d.Applications {
-		if have := known.Client(a.ClientID); have == nil || !final(have.State) {
-			applications = append(applications, a)
-		}
-	}
-	var credentials []directory.Credential
-	for _, c := range d.Credentials {
-		if have := known.Credential(c.ID); have == nil || !final(have.State) {
-			credentials = append(credentials, c)
-		}
-	}
-	d.Organisations, d.Applications, d.Credentials = organisations, applications, credentials
-	return d
 }
