@@ -203,4 +203,3 @@ func copyAnswer(w io.Writer, r io.Reader) error {
 	_, err := io.Copy(w, r)
 	return err
 }
-

@@ -233,4 +233,3 @@ func (g *Gateway) Run(ctx context.Context, l net.Listener) error {
 	g.handler.CloseIdle()
 	return errors.Join(err, ignoreCancel(parts.Wait()))
 }
-
