@@ -1,0 +1,4 @@
+package directory
+
+// CheckURI is for the fuzzing of its rules.
+var CheckURI = checkURI
