@@ -142,8 +142,9 @@ func TestCredential(t *testing.T) {
 			}
 		})
 	}
-	t.Run("advisory 21: every truncation and every changed character is refused", func(t *testing.T) {
+	t.Run("advisories 21, 54: every truncation and every changed character is refused, also of a token that is remembered", func(t *testing.T) {
 		w.TB = t
+		w.served(w.overMTLS(token))
 		for i := range len(token) {
 			if _, err := w.verify(w.overMTLS(token[:i])); err == nil {
 				t.Fatalf("cut at %d", i)

@@ -112,7 +112,7 @@ func escaped(s string) bool { return len(s) >= 3 && unhex(s[1]) < 16 && unhex(s[
 func queryText(query string) bool {
 	for i := range len(query) {
 		switch c := query[i]; {
-		case c == ';' || c == '#':
+		case c <= ' ' || c == 0x7f || c == ';' || c == '#':
 			return false
 		case c == '%' && !escaped(query[i:]):
 			return false
