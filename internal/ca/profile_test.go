@@ -1,18 +1,21 @@
 package ca
 
 import (
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
 	"errors"
+	"io"
 	"math/big"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/holdfast-auth/holdfast/internal/audit"
 	"github.com/holdfast-auth/holdfast/internal/directory"
 )
 
@@ -127,6 +130,43 @@ func TestCommonName(t *testing.T) {
 		if got := commonName(name); got != want {
 			t.Errorf("got %q", got)
 		}
+	}
+}
+
+// broken is a key that cannot sign, as an HSM that is gone.
+type broken struct{ crypto.Signer }
+
+var errGone = errors.New("the HSM is gone")
+
+func (broken) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { return nil, errGone }
+
+// counting is a Store that counts.
+type counting struct{ begun, finished int }
+
+func (c *counting) BeginIssue(context.Context, Intent) error { c.begun++; return nil }
+func (c *counting) FinishIssue(context.Context, audit.Event, string, directory.Credential) error {
+	c.finished++
+	return nil
+}
+
+func TestSigningFails(t *testing.T) {
+	now := time.Date(2026, 11, 2, 12, 0, 0, 0, time.UTC)
+	by, store := newIssuer(t, now), &counting{}
+	by.signer = broken{by.signer}
+	a := &Authority{store: store, trustDomain: "holdfast.example", now: func() time.Time { return now }, issuers: []issuer{by}}
+	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, newTestKey(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &directory.Client{Application: directory.Application{ClientID: "c1", Organisation: "acme", AuthMethod: directory.TLSClientAuth}, Live: true}
+	if _, chain, err := a.IssueClient(t.Context(), "operator", client, csr, time.Hour); !errors.Is(err, errGone) || chain != nil {
+		t.Errorf("got %v", err)
+	}
+	if store.begun != 1 || store.finished != 0 {
+		t.Errorf("begun %d, finished %d", store.begun, store.finished)
+	}
+	if _, err := a.IssueServer(newTestKey(t).Public(), []string{"localhost"}); !errors.Is(err, errGone) {
+		t.Errorf("got %v", err)
 	}
 }
 

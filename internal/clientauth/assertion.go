@@ -22,12 +22,12 @@ const (
 	claimsDepth  = 16
 )
 
-// assertion is the claims of RFC 7523 section 3, read but not judged.
+// assertion is the claims of RFC 7523 section 3, read but not judged. A claim
+// that is absent is its zero: no text, or 1970, when an absent exp has expired
+// and an absent iat or nbf has begun.
 type assertion struct {
 	issuer, subject, audience, id string
 	expires, issued, notBefore    int64 // Unix seconds
-	hasExpires, hasIssued         bool
-	hasNotBefore                  bool
 }
 
 // authenticateAssertion is private_key_jwt: RFC 7523 section 3, in its order
@@ -115,13 +115,13 @@ func (c *assertion) judge(now time.Time, issuer, clientID string) string {
 		return ReasonAssertionSubject
 	case c.audience != issuer: // (3), draft-ietf-oauth-rfc7523bis section 4
 		return ReasonAssertionAudience
-	case !c.hasExpires, c.expires <= seconds-grace: // (4)
+	case c.expires <= seconds-grace: // (4)
 		return ReasonAssertionExpired
 	case c.expires > seconds+maxLife:
 		return ReasonAssertionLifetime
-	case c.hasNotBefore && c.notBefore > seconds+maxAhead: // (5)
+	case c.notBefore > seconds+maxAhead: // (5)
 		return ReasonAssertionFromFuture
-	case c.hasIssued && c.issued > seconds+maxAhead: // (6)
+	case c.issued > seconds+maxAhead: // (6)
 		return ReasonAssertionFromFuture
 	case c.id == "" || len(c.id) > MaxID: // (7)
 		return ReasonAssertionID
@@ -150,13 +150,10 @@ func parseAssertion(m *jose.Message) (*assertion, error) {
 			c.id, err = v.Text()
 		case "exp":
 			c.expires, err = v.Integer()
-			c.hasExpires = true
 		case "iat":
 			c.issued, err = v.Integer()
-			c.hasIssued = true
 		case "nbf":
 			c.notBefore, err = v.Integer()
-			c.hasNotBefore = true
 		}
 		return err
 	})
