@@ -80,8 +80,9 @@ func crashUse(name string) token.Use {
 func TestKill(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "holdfast.db")
 	uses, changes := map[string]bool{}, map[string]bool{}
-	for range 20 {
-		kill(t, path, time.Duration(rand.IntN(150))*time.Millisecond, uses, changes)
+	for round := range 20 {
+		// In every fourth round while it starts, otherwise while it works.
+		kill(t, path, round%4 == 0, time.Duration(rand.IntN(100))*time.Millisecond, uses, changes)
 		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
 			continue // killed before there was a database
 		}
@@ -113,8 +114,9 @@ func TestKill(t *testing.T) {
 	wg.Wait()
 }
 
-// kill starts a process that works, kills it after a while, and adds what it was told.
-func kill(t *testing.T, path string, after time.Duration, uses, changes map[string]bool) {
+// kill starts a process that works, kills it a while after its start or after its
+// first word, and adds what it was told.
+func kill(t *testing.T, path string, early bool, after time.Duration, uses, changes map[string]bool) {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -129,14 +131,18 @@ func kill(t *testing.T, path string, after time.Duration, uses, changes map[stri
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	timer := time.AfterFunc(after, func() { cmd.Process.Kill() })
-	defer timer.Stop()
+	var once sync.Once
+	doom := func() { once.Do(func() { time.AfterFunc(after, func() { cmd.Process.Kill() }) }) }
+	if early {
+		doom()
+	}
 	lines := bufio.NewReader(out)
 	for {
 		line, err := lines.ReadString('\n')
 		if err != nil {
 			break // a line that was cut off told nothing
 		}
+		doom()
 		what, name, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
 		switch what {
 		case "used":
