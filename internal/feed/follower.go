@@ -50,8 +50,9 @@ func (f *Follower) Run(ctx context.Context) error {
 			if told {
 				f.Log.Info("the feed answers again", "sequence", f.State.Current().Sequence())
 			}
-			told, alarmed, backoff = false, false, firstBackoff
+			told, alarmed = false, false
 			if f.State.Current().Sequence() != before || f.Now().Sub(asked) >= time.Second {
+				backoff = firstBackoff
 				continue
 			}
 			// A server that neither waits nor tells anything is not asked in a circle.
