@@ -156,6 +156,8 @@ func TestResourcesAndApplications(t *testing.T) {
 	if suspended.State != "suspended" || resumed.State != "active" || revoked.State != "revoked" {
 		t.Errorf("%s %s %s", suspended.State, resumed.State, revoked.State)
 	}
+	_, err = w.admin.ResumeApplication(ctx, "shop")
+	wantStatus(t, err, http.StatusConflict)
 	_, err = w.admin.SuspendApplication(ctx, "nobody")
 	wantStatus(t, err, http.StatusNotFound)
 	_, err = w.admin.CreateApplication(ctx, admin.NewApplication{Organisation: "nobody", Name: "x", AuthMethod: "private_key_jwt", Binding: "dpop"})
@@ -314,12 +316,15 @@ func TestPEM(t *testing.T) {
 			if len(e.Fields) != 1 || e.Fields[0].Location != "body.certificate" || strings.Contains(e.Error(), "sesame") {
 				t.Errorf("%v", e)
 			}
+			if name == "two blocks" && e.Fields[0].Message != "more than one PEM block" {
+				t.Errorf("%v", e)
+			}
 		})
 	}
 	t.Run("a CSR that is a certificate", func(t *testing.T) {
 		app := w.application("tls_client_auth", "mtls")
 		_, err := w.admin.IssueCertificate(ctx, app.ClientID, admin.NewRequest{CSR: good})
-		if e := wantStatus(t, err, http.StatusUnprocessableEntity); e.Fields[0].Location != "body.csr" {
+		if e := wantStatus(t, err, http.StatusUnprocessableEntity); e.Fields[0].Location != "body.csr" || e.Fields[0].Message != "not a PEM block of the kind CERTIFICATE REQUEST" {
 			t.Errorf("%v", e)
 		}
 	})

@@ -42,6 +42,8 @@ func faultOf(err error) *fault {
 		return newFault(http.StatusConflict, "exists", err.Error())
 	case errors.Is(err, directory.ErrState):
 		return newFault(http.StatusConflict, "wrong_state", err.Error())
+	case errors.Is(err, directory.ErrStale):
+		return newFault(http.StatusConflict, "stale", "other changes came first; try again")
 	case errors.Is(err, directory.ErrInvalid):
 		return newFault(http.StatusUnprocessableEntity, "not_valid", err.Error())
 	}

@@ -88,3 +88,16 @@ func TestStatus(t *testing.T) {
 		})
 	}
 }
+
+func TestStatusThatCannotBeWritten(t *testing.T) {
+	w := newWorld(t)
+	c := w.config(w.URL, w.noEvents)
+	status := w.status()
+	status.Version = func() {}
+	c.Routes = status.Routes()
+	h, err := admin.New(c)
+	check(t, err)
+	if got := serve(h, http.MethodGet, "/version"); got != http.StatusInternalServerError {
+		t.Errorf("%d", got)
+	}
+}

@@ -176,15 +176,10 @@ func decode(buf []byte, out int, piece []byte) (end int, err error) {
 		c := piece[i]
 		switch c {
 		case '%':
-			if i+2 >= len(piece) {
+			var ok bool
+			if c, ok = escaped(piece[i+1:]); !ok {
 				return 0, errParameter
 			}
-			high, ok1 := hexadecimal(piece[i+1])
-			low, ok2 := hexadecimal(piece[i+2])
-			if !ok1 || !ok2 {
-				return 0, errParameter
-			}
-			c = high<<4 | low
 			i += 2
 		case '+':
 			c = ' '
@@ -201,6 +196,16 @@ func decode(buf []byte, out int, piece []byte) (end int, err error) {
 		return 0, errParameter
 	}
 	return out, nil
+}
+
+// escaped is the byte of the two hexadecimal digits that digits begins with.
+func escaped(digits []byte) (c byte, ok bool) {
+	if len(digits) < 2 {
+		return 0, false
+	}
+	high, ok1 := hexadecimal(digits[0])
+	low, ok2 := hexadecimal(digits[1])
+	return high<<4 | low, ok1 && ok2
 }
 
 func hexadecimal(c byte) (value byte, ok bool) {
