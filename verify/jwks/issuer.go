@@ -88,11 +88,11 @@ func (i *issuer) join(kid string) (done <-chan struct{}, outcome verify.Outcome)
 	if h := i.held.Load(); h != nil && h.set.Has(kid) {
 		return nil, verify.Refreshed
 	}
-	if _, known := i.absent[kid]; known && !i.mayFetch() {
-		return nil, verify.Absent
-	}
 	if i.fetched == nil {
 		if !i.mayFetch() {
+			if _, known := i.absent[kid]; known {
+				return nil, verify.Absent
+			}
 			return nil, verify.Unknown
 		}
 		i.tokens--
