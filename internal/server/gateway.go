@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -87,14 +88,13 @@ func (g *Gateway) verifier() (*verify.Verifier, error) {
 	if _, err := rand.Read(secret[:]); err != nil {
 		return nil, err
 	}
-	fed := knowledge{g.state}
 	return verify.New(verify.Config{
 		Issuers:      []verify.Issuer{{URL: g.cfg.Issuer, Algorithms: verify.Algorithms()}},
 		Keys:         g.keys,
 		Replay:       verify.NewMemoryReplay(g.process.Now, maxProofs),
 		Nonces:       dpop.NewNonces(secret),
-		Revocation:   fed,
-		Certificates: fed,
+		Revocation:   g.state,
+		Certificates: g.state,
 		Now:          g.process.Now,
 	})
 }
@@ -118,10 +118,20 @@ func (g *Gateway) openFeed(roots *x509.CertPool) error {
 		Credentials: client.Credentials{ClientID: g.cfg.Client.ClientID, Assertion: signer, DPoP: prover},
 	}}
 	g.follower = &feed.Follower{
-		URL: g.cfg.FeedURL, State: g.state, Now: g.process.Now, Log: g.process.Log,
+		URL: g.cfg.FeedURL, State: g.state, Wait: feedWait(g.cfg.Routes), Now: g.process.Now, Log: g.process.Log,
 		HTTP: &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 	}
 	return nil
+}
+
+// feedWait is a third of the least lag that a route allows, 1 s to 20 s, so that a
+// feed that is merely quiet makes no route refuse.
+func feedWait(routes []config.Route) time.Duration {
+	wait := 20 * time.Second
+	for _, r := range routes {
+		wait = min(wait, r.MaxRevocationLag/3)
+	}
+	return max(wait.Truncate(time.Second), time.Second)
 }
 
 // feedTransport finds the authorization server when it is first needed, so that

@@ -26,15 +26,9 @@ func (l localUses) FirstUse(ctx context.Context, key [32]byte, until time.Time) 
 	return err == nil, err
 }
 
-// knowledge tells a verifier which tokens ended and whose a certificate is: out of
-// this process's directory, or out of what the feed told of another's.
-type knowledge struct{ source snapshots }
-
-// snapshots is a *directory.Directory or a *feed.State.
-type snapshots interface {
-	Current() *directory.Snapshot
-	Age() time.Duration
-}
+// knowledge tells a verifier which tokens ended and whose a certificate is, out of
+// this process's directory.
+type knowledge struct{ source *directory.Directory }
 
 // Ended is part of verify.RevocationSource.
 func (k knowledge) Ended(t *verify.Token) (verify.Reason, time.Duration) {
