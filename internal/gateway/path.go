@@ -47,7 +47,7 @@ func cutSegment(path string) (segment, rest string, more bool) {
 		switch {
 		case path[i] == '/':
 			return path[:i], path[i+1:], true
-		case path[i] == '%' && (escapeOf(path[i:], '/') || escapeOf(path[i:], '\\')):
+		case escapeOf(path[i:], '/'), escapeOf(path[i:], '\\'):
 			return path[:i], path[i+3:], true
 		}
 	}

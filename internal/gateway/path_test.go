@@ -8,13 +8,16 @@ import (
 )
 
 func TestTargetCharacters(t *testing.T) {
-	for _, raw := range []string{"", "a", "*", "?a", "/ ", "/\x00", "/?\x00", "/?a b", "/?\x7f", "/?a#b", "/#a", "/\x80", "/{", "/`"} {
+	for _, raw := range []string{"", "a", "*", "?a", "/ ", "/\x00", "/?\x00", "/?a b", "/?\x7f", "/?a#b", "/#a", "/\x80", "/{", "/`",
+		"/%", "/%2", "/%2:", "/%:2", "/%2/", "/%/2", "/%2G", "/%G2", "/%2@", "/%@2", "/%2g", "/%g2", "/%2`", "/%`2",
+		"/?%", "/?%2", "/?%2:", "/?%G2", "/?%2g", "/?%`2"} {
 		if _, wrong := parseTarget(raw); wrong == nil {
 			t.Errorf("%q accepted", raw)
 		}
 	}
-	for _, raw := range []string{"/", "/?", "/?\x80", "/azAZ09-._~!$&'()*+,;=:@%20", "/?{}|\"'`[]"} {
-		if _, wrong := parseTarget(raw); wrong != nil {
+	for _, raw := range []string{"/", "/?", "/?\x80", "/azAZ09-._~!$&'()*+,;=:@%20", "/?{}|\"'`[]",
+		"/%09/%90/%aA/%Aa/%fF/%Ff", "/?%09%90%aA%Aa%fF%Ff%00", "/x2e/x2e2e/x2f/x5c/x00/a3b", "/.x/..x/.x3b"} {
+		if at, wrong := parseTarget(raw); wrong != nil || at.encoded {
 			t.Errorf("%q refused", raw)
 		}
 	}
