@@ -52,7 +52,7 @@ func (a *Authority) IssueClient(ctx context.Context, actor string, c *directory.
 		return directory.Credential{}, nil, fmt.Errorf("prepare certificate for %s: %w", c.ClientID, err)
 	}
 	credential := directory.Credential{
-		ID:        directory.CredentialID(rand.Text()),
+		ID:        directory.NewCredentialID(),
 		ClientID:  c.ClientID,
 		Kind:      directory.Certificate,
 		State:     directory.Active,

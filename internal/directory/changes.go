@@ -19,6 +19,9 @@ import (
 // newID is a prefix and 128 random bits in 26 lower-case characters.
 func newID(prefix string) string { return prefix + strings.ToLower(rand.Text()) }
 
+// NewCredentialID makes the id of a credential.
+func NewCredentialID() CredentialID { return CredentialID(newID("cred-")) }
+
 // facts is the public detail of an event.
 type facts map[string]any
 

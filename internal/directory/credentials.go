@@ -22,7 +22,7 @@ func (d *Directory) RegisterKey(ctx context.Context, actor string, client Client
 		return Credential{}, invalid("key", "is missing")
 	}
 	c := Credential{
-		ID: CredentialID(newID("cred-")), ClientID: client, Kind: SigningKey, State: Active,
+		ID: NewCredentialID(), ClientID: client, Kind: SigningKey, State: Active,
 		Key: key, Thumbprint: key.Thumbprint(), NotAfter: notAfter,
 	}
 	return d.register(ctx, actor, c, facts{"kid": key.KeyID(), "alg": key.Algorithm()}, func(of *Client, now time.Time) error {
@@ -48,7 +48,7 @@ func (d *Directory) RegisterCertificate(ctx context.Context, actor string, clien
 		return Credential{}, err
 	}
 	c := Credential{
-		ID: CredentialID(newID("cred-")), ClientID: client, Kind: Certificate, State: Active,
+		ID: NewCredentialID(), ClientID: client, Kind: Certificate, State: Active,
 		Thumbprint: cnf.CertificateThumbprint(der), Certificate: slices.Clone(der),
 		NotBefore: certificate.NotBefore.UTC(), NotAfter: certificate.NotAfter.UTC(),
 	}
@@ -154,7 +154,7 @@ func (d *Directory) SetCredentialState(ctx context.Context, actor string, id Cre
 // RevokeDPoPKey revokes a DPoP key of an application by its jkt. One that is
 // revoked already is returned as it is.
 func (d *Directory) RevokeDPoPKey(ctx context.Context, actor string, client ClientID, jkt cnf.Thumbprint) (Credential, error) {
-	c := Credential{ID: CredentialID(newID("cred-")), ClientID: client, Kind: DPoPKey, State: Revoked, Thumbprint: jkt}
+	c := Credential{ID: NewCredentialID(), ClientID: client, Kind: DPoPKey, State: Revoked, Thumbprint: jkt}
 	err := d.decide(ctx, func(s *Snapshot, now time.Time) (audit.Event, storing, error) {
 		of := s.Client(client)
 		if of == nil {
