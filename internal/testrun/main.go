@@ -77,6 +77,7 @@ func follow(events io.Reader, out io.Writer) (skipped []string, err error) {
 			if e.Output != "PASS\n" { // as go test prints it for several packages
 				fmt.Fprint(out, e.Output)
 			}
+		case e.Action == "output" && strings.HasPrefix(e.Output, "=== "): // RUN, PAUSE, CONT, NAME
 		case e.Action == "output":
 			if held[key] == nil {
 				held[key] = new(strings.Builder)
