@@ -136,7 +136,8 @@ func (f *consumerFlags) dpopKey() (crypto.Signer, error) {
 }
 
 // fromDev fills what was not given from a dev.json: the client that was named,
-// or the first whose resource the target belongs to.
+// the operator for the admin API, or else the first whose resource the target
+// belongs to.
 func (f *consumerFlags) fromDev(target string) error {
 	if f.devFile == "" {
 		return nil
@@ -165,6 +166,12 @@ func (f *consumerFlags) fromDev(target string) error {
 }
 
 func (f *consumerFlags) chooseClient(d dev.File, target string) (dev.FileClient, error) {
+	if f.clientID == d.OperatorClientID || f.clientID == "" && strings.HasPrefix(target, d.AdminURL+"/") {
+		return dev.FileClient{
+			ClientID: d.OperatorClientID, Binding: "dpop", Scope: d.OperatorScope, Resource: d.AdminResource,
+			KeyFile: d.OperatorKeyFile, KeyID: d.OperatorKeyID,
+		}, nil
+	}
 	for _, c := range d.Clients {
 		switch {
 		case f.clientID == c.ClientID:
