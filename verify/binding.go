@@ -114,15 +114,8 @@ func proofReason(err error) Reason {
 // began to remember.
 func (c *check) inDoubt() bool { return c.now.Before(c.doubtUntil) }
 
-func (c *check) needsNonce() bool {
-	switch c.policy.rules.Nonce {
-	case NonceOff:
-		return false
-	case NonceAlways:
-		return true
-	}
-	return c.inDoubt()
-}
+// needsNonce: NonceOff goes with a shared replay store, where there is no doubt.
+func (c *check) needsNonce() bool { return c.policy.rules.Nonce == NonceAlways || c.inDoubt() }
 
 // oldestNonce is before when a nonce must not have been issued.
 func (c *check) oldestNonce() (t time.Time) {

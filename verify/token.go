@@ -120,11 +120,11 @@ func audience(v strictjson.Value) ([]string, error) {
 
 // seconds is a NumericDate without fraction, after 1970.
 func seconds(v strictjson.Value) (int64, error) {
-	n, err := v.Integer()
-	if err != nil || n <= 0 || n > maxTime {
+	n, err := v.Integer() // 0 with an error
+	if n <= 0 || n > maxTime {
 		return 0, errClaims
 	}
-	return n, nil
+	return n, err
 }
 
 // printable tells whether s may stand in a header field and in a log.

@@ -93,8 +93,10 @@ func TestUpstreamFaults(t *testing.T) {
 			_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\n\r\n")
 			_ = conn.Close()
 		}
-		if a := s.call(call{}); a.StatusCode != 502 {
-			t.Errorf("%d", a.StatusCode)
+		for _, c := range []*http.Client{s.http1(), s.mtlsClient()} {
+			if a := s.call(call{client: c}); a.StatusCode != 502 {
+				t.Errorf("%d", a.StatusCode)
+			}
 		}
 	})
 	t.Run("an upstream that breaks off cuts the answer", func(t *testing.T) {

@@ -76,20 +76,12 @@ func rewrite(p *httputil.ProxyRequest) {
 	f.identity.set(out.Header, f.event.RequestID)
 }
 
-// strip takes prefix, which holds no escapes, off the path.
+// strip takes prefix, which holds no escapes, off the path. What is empty then is
+// sent as "/".
 func strip(u *url.URL, prefix string) {
-	if prefix == "" {
-		return
-	}
-	cut := func(path string) string {
-		if path = path[len(prefix):]; path == "" {
-			return "/"
-		}
-		return path
-	}
-	u.Path = cut(u.Path)
+	u.Path = u.Path[len(prefix):]
 	if u.RawPath != "" {
-		u.RawPath = cut(u.RawPath)
+		u.RawPath = u.RawPath[len(prefix):]
 	}
 }
 

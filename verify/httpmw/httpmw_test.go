@@ -94,6 +94,7 @@ func (s *site) do(c *http.Client, path string, header http.Header) *http.Respons
 	if err != nil {
 		s.Fatal(err)
 	}
+	r.Header.Set("Client", "a name that only begins like one of a certificate")
 	for name, values := range header {
 		r.Header[name] = values
 	}
