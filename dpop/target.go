@@ -61,12 +61,12 @@ func lower(c byte) byte {
 	return c
 }
 
-// samePath compares escape by escape. A "%" that begins no escape equals nothing.
+// samePath compares character by character.
 func samePath(a, b string) bool {
 	for len(a) > 0 && len(b) > 0 {
 		c, escapedC, n := next(a)
 		d, escapedD, m := next(b)
-		if n == 0 || m == 0 || c != d || escapedC != escapedD {
+		if c != d || escapedC != escapedD {
 			return false
 		}
 		a, b = a[n:], b[m:]
@@ -75,21 +75,17 @@ func samePath(a, b string) bool {
 }
 
 // next reads one character of a path: its value, whether it is an escape of a
-// character that is not unreserved, and how many bytes it took: 0 for a fault.
+// character that is not unreserved, and how many bytes it took. A "%" that begins
+// no escape stands for itself alone.
 func next(path string) (c byte, escaped bool, n int) {
-	if path[0] != '%' {
-		return path[0], false, 1
+	if path[0] == '%' && len(path) >= 3 {
+		high, ok1 := hex(path[1])
+		low, ok2 := hex(path[2])
+		if c = high<<4 | low; ok1 && ok2 {
+			return c, !unreserved(c), 3
+		}
 	}
-	if len(path) < 3 {
-		return 0, false, 0
-	}
-	high, ok1 := hex(path[1])
-	low, ok2 := hex(path[2])
-	if !ok1 || !ok2 {
-		return 0, false, 0
-	}
-	c = high<<4 | low
-	return c, !unreserved(c), 3
+	return path[0], false, 1
 }
 
 func hex(c byte) (byte, bool) {

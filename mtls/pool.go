@@ -40,7 +40,7 @@ func NewPool(roots, intermediates []*x509.Certificate) (*Pool, error) {
 }
 
 func checkCA(c *x509.Certificate) error {
-	if !c.BasicConstraintsValid || !c.IsCA {
+	if !c.IsCA {
 		return fmt.Errorf("certificate %q is not a CA's", c.Subject.CommonName)
 	}
 	if c.KeyUsage != 0 && c.KeyUsage&x509.KeyUsageCertSign == 0 {
@@ -131,17 +131,15 @@ type remembered struct {
 
 func (r *remembered) holds(chain [sha256.Size]byte, now time.Time) bool {
 	r.mu.RLock()
-	w, ok := r.young[chain]
-	aged := false
-	if !ok {
-		w, ok = r.old[chain]
-		aged = ok
+	w, young := r.young[chain]
+	if !young {
+		w = r.old[chain] // or the zero window, which holds no time
 	}
 	r.mu.RUnlock()
-	if !ok || !w.holds(now) {
+	if !w.holds(now) {
 		return false
 	}
-	if aged {
+	if !young {
 		r.remember(chain, w)
 	}
 	return true

@@ -10,8 +10,11 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/binary"
+	"encoding/pem"
 	"errors"
 	"math/big"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -129,10 +132,14 @@ func TestNewPool(t *testing.T) {
 	leaf := root.issue(t, clientTemplate(t, "a"), newKey(t).Public())
 	noSigning := caTemplate(t, "no keyCertSign")
 	noSigning.KeyUsage = x509.KeyUsageCRLSign
+	plain := clientTemplate(t, "CA:FALSE")
+	plain.BasicConstraintsValid, plain.KeyUsage = true, 0
+	notCA := root.issue(t, plain, newKey(t).Public())
 	crlOnly := newAuthority(t, noSigning).certificate
 	for name, c := range map[string]struct{ roots, intermediates []*x509.Certificate }{
 		"advisory 30: an empty list":                 {nil, nil},
 		"advisory 31: a leaf as root":                {[]*x509.Certificate{leaf}, nil},
+		"a leaf that says it is no CA":               {[]*x509.Certificate{notCA}, nil},
 		"a leaf after a root":                        {[]*x509.Certificate{root.certificate, leaf}, nil},
 		"a leaf as intermediate":                     {[]*x509.Certificate{root.certificate}, []*x509.Certificate{leaf}},
 		"a CA whose key usage forbids it to sign":    {[]*x509.Certificate{crlOnly}, nil},
@@ -154,6 +161,9 @@ func TestVerify(t *testing.T) {
 	expiredCA := caTemplate(t, "expired")
 	expiredCA.NotAfter = noon.Add(-time.Hour)
 	expired := root.under(t, expiredCA)
+
+	handy := caTemplate(t, "handy")
+	handy.KeyUsage |= x509.KeyUsageDigitalSignature
 
 	change := func(f func(*x509.Certificate)) *x509.Certificate {
 		c := clientTemplate(t, "a")
@@ -183,9 +193,8 @@ func TestVerify(t *testing.T) {
 		{"a server's certificate", trusts, []*x509.Certificate{change(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} })}, ErrUsage},
 		{"a key that may not sign handshakes", trusts, []*x509.Certificate{change(func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageKeyEncipherment })}, ErrUsage},
 		{"a CA that shows its own certificate", trusts, []*x509.Certificate{issuing.certificate}, ErrUsage},
+		{"a CA that may also sign handshakes", trusts, []*x509.Certificate{root.under(t, handy).certificate}, ErrUsage},
 		{"an issuing CA that expired", trusts, []*x509.Certificate{expired.issue(t, clientTemplate(t, "a"), newKey(t).Public()), expired.certificate}, ErrUntrusted},
-		{"advisory 30: a zero pool trusts nobody", &Pool{}, []*x509.Certificate{good, issuing.certificate}, ErrUntrusted},
-		{"advisory 30: a nil pool trusts nobody", nil, []*x509.Certificate{good, issuing.certificate}, ErrUntrusted},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for range 2 { // the second time from memory
@@ -194,6 +203,29 @@ func TestVerify(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestPoolWithoutRoots makes a CA one of the system's. Nothing else in this
+// package's tests may let crypto/x509 load the system's roots.
+func TestPoolWithoutRoots(t *testing.T) {
+	public := newAuthority(t, caTemplate(t, "a public CA"))
+	file := filepath.Join(t.TempDir(), "system.pem")
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: public.certificate.Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("SSL_CERT_FILE", file)
+	t.Setenv("SSL_CERT_DIR", t.TempDir())
+	leaf := public.issue(t, clientTemplate(t, "a"), newKey(t).Public())
+	for name, nobody := range map[string]*Pool{"zero": {}, "nil": nil} {
+		t.Run("advisory 30: a "+name+" pool trusts nobody, not even whom the system trusts", func(t *testing.T) {
+			if err := nobody.Verify(noon, peer(t, leaf)); !errors.Is(err, ErrUntrusted) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+	if _, err := leaf.Verify(x509.VerifyOptions{CurrentTime: noon, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}); err != nil {
+		t.Errorf("the system does not trust it, so this test shows nothing: %v", err)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -223,15 +224,34 @@ type wire func(r *http.Request) (*http.Response, error)
 
 func (w wire) RoundTrip(r *http.Request) (*http.Response, error) { return w(r) }
 
+// journal is a log that can be read while it is written.
+type journal struct {
+	mu   sync.Mutex
+	text bytes.Buffer // guarded by mu
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(p)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
+}
+
 func TestRunOnFakeClock(t *testing.T) {
 	t.Run("a server that is away is asked with growing pauses, told of once, and alarmed about after a minute", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			var log bytes.Buffer
-			asked, away := 0, true
+			var log journal
+			var asked atomic.Int32
+			var back atomic.Bool
 			f := &Follower{URL: "https://as/feed", State: NewState(time.Now), Now: time.Now, Log: slog.New(slog.NewTextHandler(&log, nil))}
 			f.HTTP = &http.Client{Transport: wire(func(*http.Request) (*http.Response, error) {
-				asked++
-				if away {
+				asked.Add(1)
+				if !back.Load() {
 					return nil, &net.OpError{Op: "dial", Err: errors.New("refused")}
 				}
 				time.Sleep(time.Second)
@@ -240,28 +260,29 @@ func TestRunOnFakeClock(t *testing.T) {
 			if err := f.State.Apply(&Document{}, 0, time.Now()); err != nil {
 				t.Fatal(err)
 			}
+			pass := func(d time.Duration) { time.Sleep(d); synctest.Wait() }
 			ctx, cancel := context.WithCancel(t.Context())
 			done := make(chan error)
 			go func() { done <- f.Run(ctx) }()
-			time.Sleep(2 * time.Second)
-			if asked < 4 {
-				t.Errorf("asked %d times in the first 2 s", asked)
+			pass(2 * time.Second)
+			if asked.Load() < 4 {
+				t.Errorf("asked %d times in the first 2 s", asked.Load())
 			}
-			time.Sleep(56 * time.Second)
+			pass(56 * time.Second)
 			if strings.Contains(log.String(), "ERROR") {
 				t.Error("alarmed before 60 s")
 			}
-			time.Sleep(2 * time.Minute)
-			if asked > 80 {
-				t.Errorf("asked %d times in 3 minutes", asked)
+			pass(2 * time.Minute)
+			if asked.Load() > 80 {
+				t.Errorf("asked %d times in 3 minutes", asked.Load())
 			}
 			if w, e := strings.Count(log.String(), "WARN"), strings.Count(log.String(), "ERROR"); w != 1 || e != 1 {
 				t.Errorf("%d warnings, %d alarms", w, e)
 			}
-			away = false
-			time.Sleep(maxBackoff + 2*time.Second)
+			back.Store(true)
+			pass(maxBackoff + 2*time.Second)
 			if !strings.Contains(log.String(), "answers again") || f.State.Age() > 2*time.Second {
-				t.Errorf("not heard again: age %v, log %s", f.State.Age(), &log)
+				t.Errorf("not heard again: age %v, log %s", f.State.Age(), log.String())
 			}
 			cancel()
 			if err := <-done; err != nil {
