@@ -60,6 +60,9 @@ func TestConfigFaults(t *testing.T) {
 		{"a route for all methods beside one for some", func(s *stand) {
 			s.config.Routes[1].Path, s.config.Routes[0].Methods = "/payments/", []string{"GET"}
 		}, "routes[1].path: is another route's"},
+		{"a route for some methods beside one for all", func(s *stand) {
+			s.config.Routes[1].Path, s.config.Routes[1].Methods = "/payments/", []string{"GET"}
+		}, "routes[1].path: is another route's"},
 		{"advisory 78: two routes that differ in case", func(s *stand) { s.config.Routes[1].Path = "/Payments/" }, "routes[1].path: differs from another"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -185,6 +185,7 @@ func TestRefusals(t *testing.T) {
 		{"a token in the query", call{target: "/payments/1?access_token=x"}, 400, "query_token", ""},
 		{"attack 20: another host", call{host: "other.localhost"}, 421, "misdirected", ""},
 		{"a path that no route is for", call{target: "/"}, 404, "no_route", ""},
+		{"design: an escaped slash is 400 before routing", call{target: "/nowhere%2fx"}, 400, "path_ambiguous", ""},
 		{"a path beside a route's", call{target: "/payments"}, 404, "no_route", ""},
 		{"a path that begins like a route's", call{target: "/paymentsx/1"}, 404, "no_route", ""},
 		{"attack 24: TRACE", call{method: "TRACE"}, 501, "method_refused", ""},
@@ -209,6 +210,13 @@ func TestRefusals(t *testing.T) {
 			}
 		})
 	}
+	t.Run("the event says what was wrong with a token, in words that hold none of it", func(t *testing.T) {
+		s.TB = t
+		a := s.call(call{header: with("Bearer " + own[:len(own)-1])})
+		if a.event.Reason != "token_malformed" || a.event.Cause == "" || strings.Contains(a.event.Cause, own[:8]) {
+			t.Errorf("%+v", a.event)
+		}
+	})
 	t.Run("a token whose scope is too small", func(t *testing.T) {
 		s.TB = t
 		token := s.issuer.Token(t, s.issuer.Claims(s.URL+"/payments", "payments.read", s.client.ToCertificate()))

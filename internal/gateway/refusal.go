@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"errors"
 	"net"
 	"net/http"
@@ -28,7 +27,6 @@ var (
 	errPath    = &refusal{status: 400, code: "invalid_request", reason: "path_ambiguous"}
 	errQuery   = &refusal{status: 400, code: "invalid_request", reason: "query_ambiguous"}
 	errNoRoute = &refusal{status: 404, code: "not_found", reason: "no_route"}
-	errPanic   = &refusal{status: 500, code: "server_error", reason: "panic"}
 	errInside  = &refusal{status: 500, code: "server_error", reason: "internal_error"}
 )
 
@@ -41,7 +39,7 @@ func (e *upstreamError) Unwrap() error { return e.cause }
 // refusal is 504 for a timeout and else 502.
 func (e *upstreamError) refusal() *refusal {
 	var timeout net.Error
-	if errors.Is(e.cause, context.DeadlineExceeded) || errors.As(e.cause, &timeout) && timeout.Timeout() {
+	if errors.As(e.cause, &timeout) && timeout.Timeout() {
 		return &refusal{status: 504, code: "upstream_timeout", reason: "upstream_timeout"}
 	}
 	return &refusal{status: 502, code: "upstream_unavailable", reason: "upstream_unavailable"}
@@ -66,11 +64,8 @@ func render(w http.ResponseWriter, r *web.Request, err error) {
 		answer, r.Event.Cause = e.refusal(), e.cause.Error()
 	case *web.StatusError: // the mux's only word on a path here: "*"
 		answer = errTarget
-	default:
+	default: // also web.ErrPanic, for which the table gives the reason
 		answer, r.Event.Cause = errInside, err.Error()
-		if errors.Is(err, web.ErrPanic) {
-			answer = errPanic
-		}
 	}
 	r.Event.Reason, r.Event.Error = answer.reason, answer.code
 	if answer.allow != "" {
