@@ -125,7 +125,7 @@ func Serve(ctx context.Context, srv *http.Server, l net.Listener) error {
 	return err
 }
 
-// keepHouse follows the signing keys and renews our own TLS certificate.
+// keepHouse renews the signing keys and our own TLS certificate in time.
 func (s *Server) keepHouse(ctx context.Context) error {
 	tick := time.NewTicker(housekeeping)
 	defer tick.Stop()
@@ -135,7 +135,7 @@ func (s *Server) keepHouse(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		if err := errors.Join(s.tables.keys.refresh(), s.tls.renew()); err != nil {
+		if err := errors.Join(s.keys.Renew(ctx), s.tables.keys.refresh(), s.tls.renew()); err != nil {
 			s.process.Log.ErrorContext(ctx, "housekeeping", "cause", err.Error())
 		}
 	}

@@ -14,13 +14,21 @@ import (
 	"github.com/holdfast-auth/holdfast/internal/keyring"
 )
 
-// KeyLife is how long a signing key signs.
-const KeyLife = 90 * 24 * time.Hour
+const (
+	// KeyLife is how long a signing key signs.
+	KeyLife = 90 * 24 * time.Hour
+	// PublishAhead is how long a key is published before it signs, so that every
+	// verifier has it by then.
+	PublishAhead = 7 * 24 * time.Hour
+	// renewBefore is how long before the end of the last key its successor is made.
+	renewBefore = 2 * PublishAhead
+)
 
 // Keys are the token signing keys of this server, by time. Safe for concurrent
 // use.
 type Keys struct {
-	keys  []signingKey // newest NotBefore first
+	ring  *keyring.Ring
+	known atomic.Pointer[[]signingKey] // newest NotBefore first
 	epoch atomic.Pointer[epoch]
 }
 
@@ -31,58 +39,107 @@ type signingKey struct {
 
 // epoch is a time in which the set of keys does not change.
 type epoch struct {
+	of          *[]signingKey
 	from, until time.Time // until is zero when nothing changes any more
 	keys        *SigningKeys
 }
 
 // OpenKeys loads the keys from the ring; at first start it makes the first one.
 func OpenKeys(ctx context.Context, ring *keyring.Ring) (*Keys, error) {
-	stored, err := ring.Keys(ctx, keyring.TokenSigning)
-	if err == nil && len(stored) == 0 {
-		stored, err = createFirst(ctx, ring)
-	}
-	if err != nil {
+	k := &Keys{ring: ring}
+	if err := k.load(ctx); err != nil {
 		return nil, fmt.Errorf("open token signing keys: %w", err)
 	}
-	k := &Keys{}
-	for _, s := range stored {
-		signer, err := jose.NewSigner(s.Signer, "", s.ID)
-		if err != nil {
-			return nil, fmt.Errorf("open token signing key %s: %w", s.ID, err)
+	if len(*k.known.Load()) == 0 {
+		now := ring.Now()
+		// When another node was faster, its key counts.
+		if err := k.create(ctx, true, now); err != nil && !errors.Is(err, directory.ErrExists) {
+			return nil, fmt.Errorf("make the first token signing key: %w", err)
 		}
-		k.keys = append(k.keys, signingKey{signer, s.NotBefore, s.NotAfter})
+		if err := k.load(ctx); err != nil {
+			return nil, fmt.Errorf("open token signing keys: %w", err)
+		}
 	}
-	slices.SortStableFunc(k.keys, func(a, b signingKey) int { return b.notBefore.Compare(a.notBefore) })
 	return k, nil
 }
 
-// createFirst makes the first key. When another node was faster, its key counts.
-func createFirst(ctx context.Context, ring *keyring.Ring) ([]keyring.Key, error) {
+// Renew takes in what other nodes made, and makes the next key when the last one
+// comes to its end: two weeks before, to sign after one. A server that was away
+// for longer signs with its new key at once; verifiers ask for a kid that they do
+// not know. Call it every minute or so.
+func (k *Keys) Renew(ctx context.Context) error {
+	if err := k.load(ctx); err != nil {
+		return fmt.Errorf("renew token signing keys: %w", err)
+	}
+	now := k.ring.Now()
+	var end time.Time
+	for _, key := range *k.known.Load() {
+		if key.notAfter.After(end) {
+			end = key.notAfter
+		}
+	}
+	if now.Before(end.Add(-renewBefore)) {
+		return nil
+	}
+	from := now.Add(PublishAhead)
+	if end.Before(from) {
+		from = end
+	}
+	if from.Before(now) {
+		from = now
+	}
+	if err := k.create(ctx, false, from); err != nil {
+		return fmt.Errorf("make the next token signing key: %w", err)
+	}
+	return k.load(ctx)
+}
+
+func (k *Keys) create(ctx context.Context, only bool, from time.Time) error {
 	key, err := jose.GenerateKey(jose.ES256, rand.Reader)
-	if err == nil {
-		now := ring.Now()
-		err = ring.Create(ctx, "system", true, keyring.Key{Purpose: keyring.TokenSigning, Signer: key, NotBefore: now, NotAfter: now.Add(KeyLife)})
+	if err != nil {
+		return err
 	}
-	if err != nil && !errors.Is(err, directory.ErrExists) {
-		return nil, err
+	return k.ring.Create(ctx, "system", only, keyring.Key{Purpose: keyring.TokenSigning, Signer: key, NotBefore: from, NotAfter: from.Add(KeyLife)})
+}
+
+// load reads the ring, and keeps the list of before when nothing changed.
+func (k *Keys) load(ctx context.Context) error {
+	stored, err := k.ring.Keys(ctx, keyring.TokenSigning)
+	if err != nil {
+		return err
 	}
-	return ring.Keys(ctx, keyring.TokenSigning)
+	// Keys are only ever added.
+	if known := k.known.Load(); known != nil && len(*known) == len(stored) {
+		return nil
+	}
+	keys := make([]signingKey, 0, len(stored))
+	for _, s := range stored {
+		signer, err := jose.NewSigner(s.Signer, "", s.ID)
+		if err != nil {
+			return fmt.Errorf("open token signing key %s: %w", s.ID, err)
+		}
+		keys = append(keys, signingKey{signer, s.NotBefore, s.NotAfter})
+	}
+	slices.SortStableFunc(keys, func(a, b signingKey) int { return b.notBefore.Compare(a.notBefore) })
+	k.known.Store(&keys)
+	return nil
 }
 
 // At is the set in force at now: Current is the newest key in its time, and
 // published are those that sign now, will sign, or signed a token that may still live.
 func (k *Keys) At(now time.Time) *SigningKeys {
-	if e := k.epoch.Load(); e != nil && !now.Before(e.from) && (e.until.IsZero() || now.Before(e.until)) {
+	known := k.known.Load()
+	if e := k.epoch.Load(); e != nil && e.of == known && !now.Before(e.from) && (e.until.IsZero() || now.Before(e.until)) {
 		return e.keys
 	}
-	e := k.epochOf(now)
+	e := epochOf(known, now)
 	k.epoch.Store(e)
 	return e.keys
 }
 
-func (k *Keys) epochOf(now time.Time) *epoch {
+func epochOf(known *[]signingKey, now time.Time) *epoch {
 	var (
-		e       epoch
+		e       = epoch{of: known}
 		current *jose.Signer
 		others  []*jose.PublicKey
 	)
@@ -94,7 +151,7 @@ func (k *Keys) epochOf(now time.Time) *epoch {
 			e.from = t
 		}
 	}
-	for _, key := range k.keys {
+	for _, key := range *known {
 		forgotten := key.notAfter.Add(MaxLife)
 		bound(key.notBefore)
 		bound(key.notAfter)

@@ -120,6 +120,52 @@ func TestKeysByTime(t *testing.T) {
 	}
 }
 
+func TestRenew(t *testing.T) {
+	const day = 24 * time.Hour
+	ring := newRing(t)
+	now := noon
+	ring.Now = func() time.Time { return now }
+	keys := openKeys(t, ring)
+	first := keys.At(now).Current.Public().KeyID()
+	renewAt := func(after time.Duration) *token.SigningKeys {
+		t.Helper()
+		now = noon.Add(after)
+		if err := keys.Renew(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return keys.At(now)
+	}
+	if set := renewAt(76*day - 1); len(set.Published) != 1 {
+		t.Errorf("a successor was made more than two weeks before it is needed")
+	}
+	set := renewAt(76 * day)
+	if len(set.Published) != 2 || set.Current.Public().KeyID() != first {
+		t.Fatalf("two weeks before the end the successor is published and does not sign: %d published", len(set.Published))
+	}
+	if set := renewAt(77 * day); len(set.Published) != 2 {
+		t.Errorf("a second successor was made")
+	}
+	if set := renewAt(83*day - 1); set.Current.Public().KeyID() != first {
+		t.Errorf("it signs less than a week after it was published")
+	}
+	set = renewAt(83 * day)
+	second := set.Current.Public().KeyID()
+	if second == first {
+		t.Errorf("a week after it was published it does not sign")
+	}
+	if set := renewAt(83*day + 400*day); set.Current == nil || set.Current.Public().KeyID() == second {
+		t.Errorf("a server that was away for a year has no key that signs")
+	}
+	other := openKeys(t, ring)
+	now = now.Add(80 * day)
+	if err := other.Renew(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if set := renewAt(now.Sub(noon)); len(set.Published) != 2 {
+		t.Errorf("the key that another node made is not known here: %d published", len(set.Published))
+	}
+}
+
 // race is a store in which another node makes the first key between our look and our try.
 type race struct {
 	keyring.Store
