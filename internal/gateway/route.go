@@ -149,7 +149,7 @@ func (r *Route) check() (faults []*verify.Fault) {
 	case u.Scheme == "https" && (r.UpstreamTLS == nil || r.UpstreamTLS.RootCAs == nil || r.UpstreamTLS.InsecureSkipVerify):
 		add("upstream_tls", "must name the CA certificates that verify the upstream")
 	}
-	if p := r.StripPrefix; p != "" && (!plainPath(p) || strings.HasSuffix(p, "/") || !strings.HasPrefix(r.Path+"/", p+"/")) {
+	if p := r.StripPrefix; p != "" && (strings.HasSuffix(p, "/") || !strings.HasPrefix(r.Path+"/", p+"/")) {
 		add("strip_prefix", "must be the first segments of path, without a slash at the end")
 	}
 	return faults
