@@ -50,20 +50,27 @@ test('curl and openssl: mutual TLS, token and API', () => {
   }
 })
 
-test('curl and openssl: private_key_jwt and DPoP with a key of openssl’s own', (t) => {
+/** A folder that is thrown away after the test. */
+function folder(t) {
   const dir = mkdtempSync(join(tmpdir(), 'holdfast-curl-'))
   t.after(() => rmSync(dir, { recursive: true }))
-  const app = application('private_key_jwt', 'dpop')
-  const keyFile = join(dir, 'dpop.pem')
-  run('openssl', ['genpkey', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256', '-out', keyFile])
-  const point = run('openssl', ['pkey', '-in', keyFile, '-pubout', '-outform', 'DER']).subarray(-64)
-  const jwk = { kty: 'EC', crv: 'P-256', x: point.subarray(0, 32).toString('base64url'), y: point.subarray(32).toString('base64url') }
-  const proof = (method, url, extra) =>
-    ecdsaJWS(keyFile, { alg: 'ES256', typ: 'dpop+jwt', jwk }, { htm: method, htu: url, iat: now(), jti: randomBytes(16).toString('hex'), ...extra })
+  return dir
+}
 
-  const form = join(dir, 'form')
+/** A P-256 key that openssl makes, and how to prove its possession (RFC 9449 section 4). */
+function opensslKey(file) {
+  run('openssl', ['genpkey', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256', '-out', file])
+  const point = run('openssl', ['pkey', '-in', file, '-pubout', '-outform', 'DER']).subarray(-64)
+  const jwk = { kty: 'EC', crv: 'P-256', x: point.subarray(0, 32).toString('base64url'), y: point.subarray(32).toString('base64url') }
+  return (method, url, extra) =>
+    ecdsaJWS(file, { alg: 'ES256', typ: 'dpop+jwt', jwk }, { htm: method, htu: url, iat: now(), jti: randomBytes(16).toString('hex'), ...extra })
+}
+
+/** The file of a token request by private_key_jwt. */
+function tokenForm(dir, app) {
+  const file = join(dir, 'form')
   writeFileSync(
-    form,
+    file,
     new URLSearchParams({
       grant_type: 'client_credentials',
       client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
@@ -71,19 +78,29 @@ test('curl and openssl: private_key_jwt and DPoP with a key of openssl’s own',
       scope: app.scope,
     }).toString(),
   )
-  const answer = curl('-H', `DPoP: ${proof('POST', dev.token_endpoint)}`, '-d', `@${form}`, dev.token_endpoint)
+  return file
+}
+
+const tokenHash = (token) => createHash('sha256').update(token).digest('base64url')
+
+test('curl and openssl: private_key_jwt and DPoP with a key of openssl’s own', (t) => {
+  const dir = folder(t)
+  const app = application('private_key_jwt', 'dpop')
+  const proof = opensslKey(join(dir, 'dpop.pem'))
+  const form = tokenForm(dir, app)
+  const request = () => curl('-H', `DPoP: ${proof('POST', dev.token_endpoint)}`, '-d', `@${form}`, dev.token_endpoint)
+  const answer = request()
   assert.equal(answer.status, 200, answer.body)
   const token = JSON.parse(answer.body).access_token
 
-  const replay = curl('-H', `DPoP: ${proof('POST', dev.token_endpoint)}`, '-d', `@${form}`, dev.token_endpoint)
+  const replay = request()
   assert.equal(replay.status, 401)
   assert.equal(JSON.parse(replay.body).error, 'invalid_client')
 
   const api = apiOf(app).href
-  const ath = createHash('sha256').update(token).digest('base64url')
   const head = join(dir, 'head')
   const call = (nonce) =>
-    curl('-D', head, '-H', `Authorization: DPoP ${token}`, '-H', `DPoP: ${proof('GET', api, { ath, ...(nonce && { nonce }) })}`, api)
+    curl('-D', head, '-H', `Authorization: DPoP ${token}`, '-H', `DPoP: ${proof('GET', api, { ath: tokenHash(token), ...(nonce && { nonce }) })}`, api)
   let got = call()
   if (got.status === 401) {
     const nonce = /^dpop-nonce: (.+)\r$/im.exec(readFileSync(head, 'utf8'))
@@ -92,4 +109,51 @@ test('curl and openssl: private_key_jwt and DPoP with a key of openssl’s own',
   }
   assert.equal(got.status, 200, got.body)
   assert.equal(curl('-H', `Authorization: Bearer ${token}`, api).status, 401)
+})
+
+test('curl and openssl: keys made by openssl become credentials through the admin API, and call', (t) => {
+  const dir = folder(t)
+  const operator = { client_id: dev.operator_client_id, key_file: dev.operator_key_file, kid: dev.operator_kid, scope: dev.operator_scope }
+  const proof = opensslKey(join(dir, 'dpop.pem'))
+  const answer = curl('-H', `DPoP: ${proof('POST', dev.token_endpoint)}`, '-d', `@${tokenForm(dir, operator)}`, dev.token_endpoint)
+  assert.equal(answer.status, 200, answer.body)
+  const token = JSON.parse(answer.body).access_token
+  const admin = (path, body) => {
+    const url = `${dev.admin_url}/v1${path}`
+    const file = join(dir, 'body.json')
+    writeFileSync(file, JSON.stringify(body))
+    const got = curl('-H', `Authorization: DPoP ${token}`, '-H', `DPoP: ${proof('POST', url, { ath: tokenHash(token) })}`, '-H', 'Content-Type: application/json', '-d', `@${file}`, url)
+    assert.equal(got.status, 201, got.body)
+    return JSON.parse(got.body)
+  }
+
+  const key = join(dir, 'client.key')
+  const certificate = join(dir, 'client.crt')
+  for (const [auth, prepare] of [
+    [
+      'tls_client_auth',
+      (app) => {
+        run('openssl', ['req', '-new', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', key, '-out', join(dir, 'csr'), '-subj', '/'])
+        const issued = admin(`/applications/${app.client_id}/certificate-requests`, { csr: readFileSync(join(dir, 'csr'), 'utf8') })
+        writeFileSync(certificate, issued.chain)
+      },
+    ],
+    [
+      'self_signed_tls_client_auth',
+      (app) => {
+        run('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', key, '-out', certificate, '-subj', '/CN=made by openssl', '-days', '7', '-addext', 'extendedKeyUsage=clientAuth'])
+        admin(`/applications/${app.client_id}/certificates`, { certificate: readFileSync(certificate, 'utf8') })
+      },
+    ],
+  ]) {
+    const app = application(auth, 'mtls')
+    prepare(app)
+    const mutual = ['--cert', certificate, '--key', key]
+    const got = curl(...mutual, '-d', `grant_type=client_credentials&client_id=${app.client_id}`, dev.mtls_token_endpoint)
+    assert.equal(got.status, 200, `${auth}: ${got.body}`)
+    const bound = JSON.parse(got.body).access_token
+    assert.equal(claims(bound).cnf['x5t#S256'], thumbprint({ cert_file: certificate }))
+    assert.equal(curl(...mutual, '-H', `Authorization: Bearer ${bound}`, apiOf(app).href).status, 200, auth)
+    assert.equal(curl('-H', `Authorization: Bearer ${bound}`, apiOf(app).href).status, 401, auth)
+  }
 })
