@@ -93,6 +93,10 @@ func TestVerifyChain(t *testing.T) {
 	resealed := slices.Clone(good)
 	resealed[2].Actor = "somebody"
 	resealed[2].Seal(resealed[2].Previous)
+	gap := slices.Clone(good[:2])
+	skipped := sample(4)
+	skipped.Seal(good[1].Hash)
+	gap = append(gap, skipped)
 	for _, c := range []struct {
 		name   string
 		events []audit.Event
@@ -104,6 +108,7 @@ func TestVerifyChain(t *testing.T) {
 		{"a removed event is named", changed(func(e []audit.Event) []audit.Event { return slices.Delete(e, 1, 2) }), 2},
 		{"the first event removed is named", good[1:], 1},
 		{"events in another order are named", changed(func(e []audit.Event) []audit.Event { e[1], e[2] = e[2], e[1]; return e }), 2},
+		{"a number that was left out is named, though every hash holds", gap, 3},
 		{"an event twice is named", changed(func(e []audit.Event) []audit.Event { return slices.Insert(e, 3, e[2]) }), 4},
 		{"a changed hash is named", changed(func(e []audit.Event) []audit.Event { e[4].Hash[0]++; return e }), 5},
 		{"a changed previous hash is named", changed(func(e []audit.Event) []audit.Event { e[3].Previous[0]++; return e }), 4},

@@ -48,10 +48,7 @@ func (d *Directory) CreateOrganisation(ctx context.Context, actor string, o Orga
 	if err != nil {
 		return Organisation{}, err
 	}
-	return o, d.decide(ctx, func(s *Snapshot, now time.Time) (audit.Event, storing, error) {
-		if s.Organisation(o.ID) != nil {
-			return audit.Event{}, nil, fmt.Errorf("organisation %s: %w", o.ID, ErrExists)
-		}
+	return o, d.decide(ctx, func(_ *Snapshot, now time.Time) (audit.Event, storing, error) {
 		e, err := event(actor, "organisation.created", now, o.ID, string(o.ID), facts{"name": o.Name})
 		return e, func(ctx context.Context, e audit.Event) error { return d.store.CreateOrganisation(ctx, e, o) }, err
 	})

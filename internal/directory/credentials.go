@@ -32,9 +32,6 @@ func (d *Directory) RegisterKey(ctx context.Context, actor string, client Client
 		if !notAfter.IsZero() && !now.Before(notAfter) {
 			return invalid("not_after", "is not in the future")
 		}
-		if of.SigningKey(key.KeyID()) != nil {
-			return fmt.Errorf("kid of another key of application %s: %w", client, ErrExists)
-		}
 		return nil
 	})
 }
@@ -66,8 +63,8 @@ func (d *Directory) RegisterCertificate(ctx context.Context, actor string, clien
 // parseCertificate reads a certificate that stands for itself: what its issuer
 // says of it does not count, so only its key and its own signature are looked at.
 func parseCertificate(der []byte) (*x509.Certificate, error) {
-	if len(der) < 1 || len(der) > maxCertificate {
-		return nil, invalid("certificate", "must have 1 to %d bytes", maxCertificate)
+	if len(der) > maxCertificate {
+		return nil, invalid("certificate", "must have at most %d bytes", maxCertificate)
 	}
 	c, err := x509.ParseCertificate(der)
 	if err != nil {
@@ -106,9 +103,6 @@ func (d *Directory) register(ctx context.Context, actor string, c Credential, de
 		}
 		if err := check(of, now); err != nil {
 			return audit.Event{}, nil, err
-		}
-		if s.CredentialByThumbprint(c.Thumbprint) != nil {
-			return audit.Event{}, nil, fmt.Errorf("credential with this thumbprint: %w", ErrExists)
 		}
 		c.Created = now
 		e, err := event(actor, "credential.registered", now, of.Organisation, string(c.ID), detail)

@@ -149,6 +149,9 @@ func TestRegisterCertificate(t *testing.T) {
 
 func refuseCertificates(t *testing.T, w *world, issuer *x509.Certificate, authority crypto.Signer) {
 	rsa1024 := weakRSA(t)
+	large := made(t, p256(t), nil, nil, func(c *x509.Certificate) {
+		c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 2, 3}, Value: make([]byte, 64<<10)}}
+	})
 	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	must(t, err)
 	good := made(t, p256(t), nil, nil, nil)
@@ -159,7 +162,7 @@ func refuseCertificates(t *testing.T, w *world, issuer *x509.Certificate, author
 		der  []byte
 	}{
 		{"nothing", nil},
-		{"more than 64 KiB", make([]byte, 64<<10+1)},
+		{"more than 64 KiB", large},
 		{"what is no certificate", []byte("certificate")},
 		{"a certificate with something after it", append(append([]byte(nil), good...), 0)},
 		{"a certificate cut short", good[:len(good)-1]},

@@ -60,8 +60,8 @@ func checkName(name string) error {
 // checkURI is for audiences, which are compared byte for byte (RFC 8707 section
 // 2, RFC 9728 section 1.2): the host has one spelling.
 func checkURI(uri string) error {
-	if len(uri) < 1 || len(uri) > maxURI {
-		return invalid("uri", "must have 1 to %d characters", maxURI)
+	if len(uri) > maxURI {
+		return invalid("uri", "must have at most %d characters", maxURI)
 	}
 	if strings.ContainsFunc(uri, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"<>\^{|}`+"`", r) }) {
 		return invalid("uri", "has a character that a URI cannot have")
@@ -134,14 +134,6 @@ func checkResource(s *Snapshot, r Resource) error {
 	if err := checkOwner(s, r.Organisation); err != nil {
 		return err
 	}
-	if s.Resource(r.URI) != nil {
-		return fmt.Errorf("resource %s: %w", r.URI, ErrExists)
-	}
-	for _, scope := range r.Scopes {
-		if s.ResourceOfScope(scope) != nil {
-			return fmt.Errorf("scope %s of another resource: %w", scope, ErrExists)
-		}
-	}
 	if len(r.Servers) > maxEntries {
 		return invalid("servers", "must have at most %d", maxEntries)
 	}
@@ -173,9 +165,6 @@ func checkApplication(s *Snapshot, a Application) error {
 	}
 	if err := checkOwner(s, a.Organisation); err != nil {
 		return err
-	}
-	if s.Client(a.ClientID) != nil {
-		return fmt.Errorf("application %s: %w", a.ClientID, ErrExists)
 	}
 	return checkGrants(s, a.Grants)
 }

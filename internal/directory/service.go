@@ -19,12 +19,16 @@ import (
 type Store interface {
 	// Load reads what changed after the sequence; after 0, everything.
 	Load(ctx context.Context, after int64) (Delta, error)
+	// CreateOrganisation and the three after it are ErrExists if an id is taken.
 	CreateOrganisation(ctx context.Context, e audit.Event, o Organisation) error
+	// CreateResource stores the resource with its scopes; ErrExists if one of
+	// them belongs to another resource.
 	CreateResource(ctx context.Context, e audit.Event, r Resource) error
 	// CreateApplication stores the application with its grants.
 	CreateApplication(ctx context.Context, e audit.Event, a Application) error
 	// CreateCredential stores a credential; ErrExists if the thumbprint is
-	// registered already for this or any other application (a DPoP key: for this).
+	// registered already for this or any other application (a DPoP key: for
+	// this), or the kid for this one.
 	CreateCredential(ctx context.Context, e audit.Event, c Credential) error
 	// SetCredentialState moves a credential to a state; ErrState unless it is in one of from.
 	SetCredentialState(ctx context.Context, e audit.Event, id CredentialID, from []State, to State) error

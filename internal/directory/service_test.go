@@ -166,6 +166,18 @@ func TestOvertaken(t *testing.T) {
 			t.Errorf("%d tries, %v", tries, err)
 		}
 	})
+	t.Run("who is overtaken and cannot hear of it is not tried for again", func(t *testing.T) {
+		w := filled(t)
+		tries := 0
+		overtake(w, 1000, func(i int) {
+			tries++
+			must(t, w.store.RevokeToken(ctx, audit.Event{At: start, Detail: "{}"}, directory.RevokedToken{ID: fmt.Sprint(i), Expires: start}))
+			w.gate.load.Store(&errDisk)
+		})
+		if _, err := w.CreateOrganisation(ctx, "op", directory.Organisation{ID: "ours", Name: "Ours"}); err == nil || tries != 1 {
+			t.Errorf("%d tries, %v", tries, err)
+		}
+	})
 	t.Run("a refusal counts only on the newest state", func(t *testing.T) {
 		w := filled(t)
 		must(t, w.store.CreateOrganisation(ctx, audit.Event{At: start, Detail: "{}"}, directory.Organisation{ID: "new", Name: "New", State: directory.Active}))

@@ -121,6 +121,9 @@ func TestSealAndOpen(t *testing.T) {
 			if _, err := none.Open("n", sealed); err == nil {
 				t.Error("opened")
 			}
+			if _, err := none.Open("n", append([]byte{1}, make([]byte, 40)...)); err == nil {
+				t.Error("opened under the id of no key")
+			}
 		}
 	})
 }

@@ -36,10 +36,12 @@ func LoadKeyFile(path string) (*Key, error) {
 	line, ended := bytes.CutSuffix(text, []byte("\n"))
 	line = bytes.TrimSuffix(line, []byte("\r"))
 	var secret [keySize]byte
-	if n, err := hex.Decode(secret[:], line[:min(len(line), 2*keySize)]); err != nil || n != keySize || len(line) != 2*keySize || !ended {
-		return nil, fmt.Errorf("key-encryption key %s is not 64 hexadecimal characters and a line end", path)
+	if len(line) == 2*keySize && ended {
+		if _, err := hex.Decode(secret[:], line); err == nil {
+			return newKey(secret[:])
+		}
 	}
-	return newKey(secret[:])
+	return nil, fmt.Errorf("key-encryption key %s is not 64 hexadecimal characters and a line end", path)
 }
 
 // CreateKeyFile makes a new key from crypto/rand and writes it, mode 0600,

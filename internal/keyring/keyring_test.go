@@ -3,6 +3,7 @@ package keyring_test
 import (
 	"context"
 	"crypto"
+	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -178,6 +179,11 @@ func TestRing(t *testing.T) {
 	})
 }
 
+// opaque is a signer whose public key cannot be compared.
+type opaque struct{ crypto.Signer }
+
+func (o opaque) Public() crypto.PublicKey { return struct{}{} }
+
 func TestRingRefuses(t *testing.T) {
 	ctx := context.Background()
 	two := func(t *testing.T) (*keyring.Ring, *memory) {
@@ -251,6 +257,36 @@ func TestRingRefuses(t *testing.T) {
 		}
 		if len(m.rows) != 0 {
 			t.Error("stored something")
+		}
+	})
+	t.Run("a certificate without a private key is refused", func(t *testing.T) {
+		r, _ := ring(t)
+		if err := r.Create(ctx, "system", false, keyring.Key{Purpose: keyring.Root, Certificate: certificate(t, newSigner(t))}); err == nil {
+			t.Error("created")
+		}
+	})
+	t.Run("a certificate for a key that cannot be compared is refused", func(t *testing.T) {
+		r, _ := ring(t)
+		signer := newSigner(t)
+		if err := r.Create(ctx, "system", false, keyring.Key{Purpose: keyring.Root, Signer: opaque{signer}, Certificate: certificate(t, signer)}); err == nil {
+			t.Error("created")
+		}
+	})
+	t.Run("a key that only agrees on secrets and signs nothing is refused", func(t *testing.T) {
+		r, m := two(t)
+		agreeing, err := ecdh.X25519().GenerateKey(rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		der, err := x509.MarshalPKCS8PrivateKey(agreeing)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.rows[0].Sealed, err = r.KEK.Seal("root/a", der); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Keys(ctx, keyring.Root); err == nil {
+			t.Error("opened")
 		}
 	})
 	t.Run("without a key-encryption key nothing is stored", func(t *testing.T) {

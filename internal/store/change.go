@@ -119,8 +119,8 @@ func scanHead(row *sql.Row) (audit.Head, error) {
 type digest []byte
 
 func (d digest) Scan(value any) error {
-	b, ok := value.([]byte)
-	if !ok || len(b) != len(d) {
+	b, _ := value.([]byte)
+	if len(b) != len(d) {
 		return fmt.Errorf("a digest of %d bytes is not one of %d", len(b), len(d))
 	}
 	copy(d, b)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -212,11 +213,12 @@ func TestChainFaults(t *testing.T) {
 	for _, c := range []struct {
 		name, query string
 		at          int64
+		says        string
 	}{
-		{"a changed event", "UPDATE events SET detail = '{\"x\":1}' WHERE sequence = 2", 2},
-		{"a removed event", "DELETE FROM events WHERE sequence = 2", 2},
-		{"a chain that was cut off", "DELETE FROM events WHERE sequence = 3", 3},
-		{"events in another order", "UPDATE events SET sequence = CASE sequence WHEN 1 THEN 20 WHEN 2 THEN 10 ELSE 30 END", 1},
+		{"a changed event", "UPDATE events SET detail = '{\"x\":1}' WHERE sequence = 2", 2, "was changed after it was sealed"},
+		{"a removed event", "DELETE FROM events WHERE sequence = 2", 2, "event 3 stands in its place"},
+		{"a chain that was cut off", "DELETE FROM events WHERE sequence = 3", 3, "its head is at 3"},
+		{"events in another order", "UPDATE events SET sequence = CASE sequence WHEN 1 THEN 20 WHEN 2 THEN 10 ELSE 30 END", 1, "event 10 stands in its place"},
 	} {
 		t.Run(c.name+" is found", func(t *testing.T) {
 			s := newStore(t)
@@ -230,7 +232,7 @@ func TestChainFaults(t *testing.T) {
 			}
 			_, err := s.VerifyChain(t.Context())
 			var fault *audit.ChainError
-			if !errors.As(err, &fault) || fault.Sequence != c.at {
+			if !errors.As(err, &fault) || fault.Sequence != c.at || !strings.Contains(fault.Reason, c.says) {
 				t.Fatalf("error %v, want one at %d", err, c.at)
 			}
 		})
@@ -268,53 +270,60 @@ func TestLoadRefuses(t *testing.T) {
 	}
 }
 
+func unmigrated(t *testing.T) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite", sqliteDSN(filepath.Join(t.TempDir(), "x.db"), "_txlock=immediate"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.SetMaxOpenConns(1)
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
 func TestMigrate(t *testing.T) {
 	first := "-- +goose Up\nCREATE TABLE one (x INTEGER) STRICT;\n"
 	second := "-- +goose Up\nCREATE TABLE two (x INTEGER) STRICT;\n"
 	steps := func(texts ...string) fstest.MapFS {
 		files := fstest.MapFS{}
 		for i, text := range texts {
-			files[fmt.Sprintf("%05d_step.sql", i+2)] = &fstest.MapFile{Data: []byte(text)}
+			files[fmt.Sprintf("%05d_step.sql", i+1)] = &fstest.MapFile{Data: []byte(text)}
 		}
-		files["00001_spine.sql"] = &fstest.MapFile{Data: []byte("-- +goose Up\nSELECT 1;\n")}
 		return files
 	}
-	tables := func(t *testing.T, s *Store) (n int) {
+	tables := func(t *testing.T, db *sql.DB) (n int) {
 		t.Helper()
-		if err := s.readers.QueryRow("SELECT COUNT(*) FROM sqlite_schema WHERE name IN ('one', 'two')").Scan(&n); err != nil {
+		if err := db.QueryRow("SELECT COUNT(*) FROM sqlite_schema WHERE name IN ('one', 'two')").Scan(&n); err != nil {
 			t.Fatal(err)
 		}
 		return n
 	}
 	t.Run("an older database is brought up to date, once", func(t *testing.T) {
-		s := newStore(t)
-		if err := s.writer.Close(); err != nil { // the pool has one connection
+		db := unmigrated(t)
+		if err := migrateWith(t.Context(), db, "x", steps(first)); err != nil || tables(t, db) != 1 {
 			t.Fatal(err)
 		}
 		for range 2 {
-			if err := migrateWith(t.Context(), s.writers, "x", steps(first, second)); err != nil {
+			if err := migrateWith(t.Context(), db, "x", steps(first, second)); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if n := tables(t, s); n != 2 {
+		if n := tables(t, db); n != 2 {
 			t.Fatalf("%d tables", n)
 		}
-		if err := migrateWith(t.Context(), s.writers, "x", steps(first)); !errors.Is(err, ErrNewerSchema) {
+		if err := migrateWith(t.Context(), db, "x", steps(first)); !errors.Is(err, ErrNewerSchema) {
 			t.Fatal(err)
 		}
 	})
 	t.Run("a step that fails leaves nothing of itself", func(t *testing.T) {
-		s := newStore(t)
-		if err := s.writer.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if err := migrateWith(t.Context(), s.writers, "x", steps(first, second+"CREATE TABLE one (x INTEGER) STRICT;\n")); err == nil {
+		db := unmigrated(t)
+		if err := migrateWith(t.Context(), db, "x", steps(first, second+"CREATE TABLE one (x INTEGER) STRICT;\n")); err == nil {
 			t.Fatal("migrated")
 		}
-		if n := tables(t, s); n != 1 {
+		if n := tables(t, db); n != 1 {
 			t.Fatalf("%d tables, want that of the step before", n)
 		}
-		if err := migrateWith(t.Context(), s.writers, "x", steps(first, second)); err != nil {
+		if err := migrateWith(t.Context(), db, "x", steps(first, second)); err != nil {
 			t.Fatal(err)
 		}
 	})

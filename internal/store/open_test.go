@@ -97,6 +97,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"a database whose last event was changed", ours("UPDATE events SET actor = 'nobody' WHERE sequence = 2"), "audit event 2: was changed after it was sealed"},
 		{"a database without its last event", ours("DELETE FROM events WHERE sequence = 2"), "the audit chain does not end at its head"},
 		{"a database without its head", ours("DELETE FROM head"), "read the head of the chain"},
+		{"a database without the table of single uses", ours("DROP TABLE used"), "no such table: used"},
 		{"a database with a head that is none", ours("UPDATE head SET hash = x'00'"), "a digest of 1 bytes is not one of 32"},
 	} {
 		t.Run(c.name+" is refused in one sentence and left as it is", func(t *testing.T) {
@@ -119,6 +120,12 @@ func TestOpenRefuses(t *testing.T) {
 	t.Run("a folder that does not exist is refused", func(t *testing.T) {
 		_, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "none", "holdfast.db"), store.Options{Create: true, Now: time.Now})
 		if err == nil || !strings.Contains(err.Error(), "none does not exist") {
+			t.Fatal(err)
+		}
+	})
+	t.Run("a folder in which nothing can be made is refused", func(t *testing.T) {
+		_, err := store.Open(t.Context(), "/proc/self/holdfast.db", store.Options{Create: true, Now: time.Now})
+		if err == nil || !strings.Contains(err.Error(), "cannot be made") {
 			t.Fatal(err)
 		}
 	})
@@ -195,8 +202,8 @@ func TestPath(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "secret") {
 				t.Fatalf("error %v, want one with %q", err, c.says)
 			}
-			if _, err := store.Open(t.Context(), c.dsn, store.Options{Create: true, Now: time.Now}); err == nil {
-				t.Fatal("opened")
+			if _, err := store.Open(t.Context(), c.dsn, store.Options{Create: true, Now: time.Now}); err == nil || !strings.Contains(err.Error(), c.says) {
+				t.Fatalf("open: %v", err)
 			}
 		})
 	}

@@ -98,7 +98,7 @@ func inspectSQLite(path string) error {
 // is whole, mode 0600. A database that another process made first is left alone.
 func createSQLite(ctx context.Context, path string) (err error) {
 	folder := filepath.Dir(path)
-	if info, err := os.Stat(folder); err != nil || !info.IsDir() {
+	if _, err := os.Stat(folder); err != nil {
 		return fmt.Errorf("database %s cannot be made: the folder %s does not exist", path, folder)
 	}
 	f, err := os.CreateTemp(folder, ".holdfast-new-*")
@@ -131,7 +131,7 @@ func createSQLite(ctx context.Context, path string) (err error) {
 		return err
 	}
 	if err := os.Link(made, path); err != nil && !errors.Is(err, fs.ErrExist) {
-		return cause(err)
+		return err
 	}
 	return syncFolder(folder)
 }
@@ -155,10 +155,6 @@ func cause(err error) error {
 	var p *fs.PathError
 	if errors.As(err, &p) {
 		return p.Err
-	}
-	var l *os.LinkError
-	if errors.As(err, &l) {
-		return l.Err
 	}
 	return err
 }

@@ -163,10 +163,11 @@ func newInserter(conn *sql.Conn) (*inserter, error) {
 			stmt  *driver.Stmt
 			query string
 		}{{&in.begin, "BEGIN IMMEDIATE"}, {&in.insertRow, queryUse}, {&in.commit, "COMMIT"}, {&in.undo, "ROLLBACK"}} {
-			var err error
-			if *p.stmt, err = c.(driver.Conn).Prepare(p.query); err != nil {
-				return err
+			stmt, err := c.(driver.Conn).Prepare(p.query)
+			if err != nil {
+				return err // with it the driver returns a statement that is not one
 			}
+			*p.stmt = stmt
 		}
 		return nil
 	})
@@ -177,13 +178,15 @@ func newInserter(conn *sql.Conn) (*inserter, error) {
 }
 
 func (in *inserter) close() error {
-	var err error
-	for _, stmt := range []driver.Stmt{in.begin, in.insertRow, in.commit, in.undo} {
-		if stmt != nil {
-			err = errors.Join(err, stmt.Close())
+	return in.conn.Raw(func(any) error {
+		var err error
+		for _, stmt := range []driver.Stmt{in.begin, in.insertRow, in.commit, in.undo} {
+			if stmt != nil {
+				err = errors.Join(err, stmt.Close())
+			}
 		}
-	}
-	return err
+		return err
+	})
 }
 
 // insert inserts sorted rows in one transaction and calls taken for each whose
