@@ -87,8 +87,8 @@ type Route struct {
 	// What tokens must be bound to: mtls, dpop or either.
 	Binding string `yaml:"binding" example:"either"`
 
-	// When a DPoP proof needs a nonce of this gateway: off, on_doubt (while a proof
-	// may have been used before the gateway started) or always.
+	// When a DPoP proof needs a nonce of this gateway: on_doubt (while a proof may
+	// have been used before the gateway started) or always.
 	Nonce string `yaml:"nonce" default:"on_doubt"`
 
 	// How long the feed may be silent, 10s to 24h, before the route answers 503.
@@ -173,7 +173,7 @@ func (r Route) validate(f *faults, key string) {
 	f.audience(key+".resource", r.Resource)
 	f.scopes(key+".scopes", r.Scopes)
 	f.oneOf(key+".binding", r.Binding, "mtls", "dpop", "either")
-	f.oneOf(key+".nonce", r.Nonce, "off", "on_doubt", "always")
+	f.oneOf(key+".nonce", r.Nonce, "on_doubt", "always")
 	f.between(key+".max_revocation_lag", r.MaxRevocationLag, MinRevocationLag, MaxRevocationLag)
 	f.upstream(key+".upstream", r.Upstream, key+".upstream_ca_file", r.UpstreamCAFile)
 	if r.StripPrefix != "" {

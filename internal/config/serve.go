@@ -14,9 +14,9 @@ type Serve struct {
 	// Its host or port must differ from the issuer's.
 	MTLSURL string `yaml:"mtls_url" example:"https://mtls.auth.example.com"`
 
-	// The URL under which operators reach the admin API. It is also the resource
-	// that an operator's token is for. Its host or port must differ from both
-	// URLs above.
+	// The URL under which operators reach the admin API. (Their tokens are for the
+	// resource <issuer>/admin, wherever the API is.) Its host or port must differ
+	// from both URLs above.
 	AdminURL string `yaml:"admin_url" example:"https://localhost:8445"`
 
 	// The addresses to listen on, as host:port; no host means every interface.
