@@ -96,10 +96,10 @@ func (k *Keys) Renew(ctx context.Context) error {
 
 func (k *Keys) create(ctx context.Context, only bool, from time.Time) error {
 	key, err := jose.GenerateKey(jose.ES256, rand.Reader)
-	if err != nil {
-		return err
+	if err == nil {
+		err = k.ring.Create(ctx, "system", only, keyring.Key{Purpose: keyring.TokenSigning, Signer: key, NotBefore: from, NotAfter: from.Add(KeyLife)})
 	}
-	return k.ring.Create(ctx, "system", only, keyring.Key{Purpose: keyring.TokenSigning, Signer: key, NotBefore: from, NotAfter: from.Add(KeyLife)})
+	return err
 }
 
 // load reads the ring, and keeps the list of before when nothing changed.

@@ -186,31 +186,54 @@ func TestFirstKeyOfAnotherNodeCounts(t *testing.T) {
 	}
 }
 
-// down is a store that cannot read, or cannot write.
+// down is a store that fails once, after so many good calls: reads and writes
+// count together.
 type down struct {
 	keyring.Store
-	read bool
+	good int
 }
 
 var errDown = errors.New("the store is down")
 
+func (d *down) up() bool {
+	d.good--
+	return d.good != -1
+}
+
 func (d *down) Keys(ctx context.Context, p keyring.Purpose) ([]keyring.StoredKey, error) {
-	if d.read {
+	if !d.up() {
 		return nil, errDown
 	}
 	return d.Store.Keys(ctx, p)
 }
 
-func (*down) CreateKeys(context.Context, audit.Event, bool, ...keyring.StoredKey) error {
-	return errDown
+func (d *down) CreateKeys(ctx context.Context, e audit.Event, only bool, keys ...keyring.StoredKey) error {
+	if !d.up() {
+		return errDown
+	}
+	return d.Store.CreateKeys(ctx, e, only, keys...)
 }
 
 func TestKeysFail(t *testing.T) {
-	for _, read := range []bool{true, false} {
+	for good := range 3 { // read, write, read
 		ring := newRing(t)
-		ring.Store = &down{ring.Store, read}
+		ring.Store = &down{ring.Store, good}
 		if k, err := token.OpenKeys(t.Context(), ring); !errors.Is(err, errDown) || k != nil {
-			t.Errorf("got %v, %v", k, err)
+			t.Errorf("the store fails once, after %d calls: got %v, %v", good, k, err)
+		}
+	}
+	for good := range 3 {
+		ring := newRing(t)
+		now := noon
+		ring.Now = func() time.Time { return now }
+		keys := openKeys(t, ring)
+		ring.Store = &down{ring.Store, good}
+		now = noon.Add(80 * 24 * time.Hour)
+		if err := keys.Renew(t.Context()); !errors.Is(err, errDown) {
+			t.Errorf("renewed while the store fails once, after %d calls: %v", good, err)
+		}
+		if set := keys.At(now); set.Current == nil {
+			t.Errorf("the store fails once, after %d calls: the keys of before are gone", good)
 		}
 	}
 	t.Run("a key that is none for tokens", func(t *testing.T) {
