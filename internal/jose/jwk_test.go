@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -359,5 +360,17 @@ func TestNewPublicKeyRefuses(t *testing.T) {
 	}
 	if _, err := jose.NewPublicKey(good, "", strings.Repeat("k", 128)); err != nil {
 		t.Errorf("a kid of 128 bytes: %v", err)
+	}
+}
+
+func TestExponentBeyond64Bits(t *testing.T) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := b64.EncodeToString(key.N.Bytes())
+	e := b64.EncodeToString([]byte{1, 0, 0, 0, 0, 0, 1, 0, 1}) // 65537 to whoever drops the first byte
+	if _, err := jose.ParseJWK([]byte(`{"kty":"RSA","n":"` + n + `","e":"` + e + `"}`)); !errors.Is(err, jose.ErrKey) {
+		t.Errorf("accepted: %v", err)
 	}
 }

@@ -203,3 +203,14 @@ func TestEveryChangedCharacterIsRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestLineBreakInAHeaderOfWholeGroups(t *testing.T) {
+	header := `{"alg":"ES256"}`
+	for b64.EncodedLen(len(header))%4 != 0 {
+		header = strings.Replace(header, "{", "{ ", 1)
+	}
+	encoded := b64.EncodeToString([]byte(header))
+	if _, err := jose.Parse(encoded[:4]+"\n"+encoded[4:]+".e30.AAAA", 1000); !errors.Is(err, jose.ErrMalformed) {
+		t.Errorf("accepted: %v", err)
+	}
+}

@@ -440,3 +440,11 @@ func sameKind(t *testing.T, v strictjson.Value) {
 		}
 	}
 }
+
+func TestBrokenEscapes(t *testing.T) {
+	for _, text := range []string{`{"a":"\u1"}`, `{"a":"\ud83dxude00"}`, `{"a":"\ud83d\xde00"}`} {
+		if err := strictjson.Members([]byte(text), 4, func(string, strictjson.Value) error { return nil }); err == nil {
+			t.Errorf("accepted %s", text)
+		}
+	}
+}
