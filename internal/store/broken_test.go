@@ -114,6 +114,9 @@ func TestReadFails(t *testing.T) {
 		{"organisations", false, load},
 		{"resources", false, load},
 		{"scopes", false, load},
+		{"resources RENAME COLUMN name", false, load},
+		{"scopes RENAME COLUMN place", false, load},
+		{"applications RENAME COLUMN name", false, load},
 		{"servers", false, load},
 		{"applications", false, load},
 		{"grants", false, load},
@@ -138,10 +141,14 @@ func TestReadFails(t *testing.T) {
 			if err := c.read(s); err != nil {
 				t.Fatal(err)
 			}
+			rename := "ALTER TABLE " + c.table + " RENAME TO gone"
+			if strings.Contains(c.table, " ") {
+				rename = "ALTER TABLE " + c.table + " TO gone"
+			}
 			if c.table == "meta" {
 				s = newStore(t) // its read is a change, which is made once
 			}
-			spoil(t, s, "ALTER TABLE "+c.table+" RENAME TO gone")
+			spoil(t, s, rename)
 			if err := c.read(s); err == nil {
 				t.Error("what cannot be read is taken for nothing")
 			}

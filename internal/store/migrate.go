@@ -30,17 +30,33 @@ func (e *NewerSchemaError) Error() string {
 // Is tells ErrNewerSchema.
 func (e *NewerSchemaError) Is(target error) bool { return target == ErrNewerSchema }
 
+// ErrOlderSchema is a database that is yet to be brought up to date.
+var ErrOlderSchema = errors.New("older schema")
+
+// OlderSchemaError says how much older. It is ErrOlderSchema.
+type OlderSchemaError struct {
+	Path       string
+	Has, Known int64 // schema versions
+}
+
+func (e *OlderSchemaError) Error() string {
+	return fmt.Sprintf("database %s has schema version %d and this holdfast wants %d", e.Path, e.Has, e.Known)
+}
+
+// Is tells ErrOlderSchema.
+func (e *OlderSchemaError) Is(target error) bool { return target == ErrOlderSchema }
+
 // migrate brings the schema up to date, each step in a transaction with its
-// number, and only forwards.
-func migrate(ctx context.Context, db *sql.DB, path string) error {
+// number, and only forwards; with readOnly it only looks.
+func migrate(ctx context.Context, db *sql.DB, path string, readOnly bool) error {
 	files, err := fs.Sub(schema, "schema/sqlite")
 	if err != nil {
 		return err
 	}
-	return migrateWith(ctx, db, path, files)
+	return migrateWith(ctx, db, path, files, readOnly)
 }
 
-func migrateWith(ctx context.Context, db *sql.DB, path string, files fs.FS) error {
+func migrateWith(ctx context.Context, db *sql.DB, path string, files fs.FS, readOnly bool) error {
 	p, err := goose.NewProvider(goose.DialectSQLite3, db, files,
 		goose.WithTableName("schema_version"), goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
 	if err != nil {
@@ -54,6 +70,8 @@ func migrateWith(ctx context.Context, db *sql.DB, path string, files fs.FS) erro
 		return &NewerSchemaError{path, has, known}
 	case has == known:
 		return nil
+	case readOnly:
+		return &OlderSchemaError{path, has, known}
 	}
 	if _, err := p.Up(ctx); err != nil {
 		return fmt.Errorf("bring database %s from schema version %d to %d: %w", path, has, known, err)

@@ -20,29 +20,34 @@ const (
 	// applicationID is "Hold": it marks our files in the header of a SQLite file.
 	applicationID = 0x486f6c64
 	headerSize    = 100
+	queryOnly     = "_pragma=query_only(1)"
 )
 
-func (s *Store) openSQLite(ctx context.Context, path string, create bool) error {
+func (s *Store) openSQLite(ctx context.Context, path string, o Options) error {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return fmt.Errorf("find database %s: %w", path, err)
 	}
 	switch err := inspectSQLite(path); {
-	case errors.Is(err, fs.ErrNotExist) && create:
+	case errors.Is(err, fs.ErrNotExist) && o.Create:
 		if err := createSQLite(ctx, path); err != nil {
 			return err
 		}
 	case err != nil:
 		return err
 	}
-	if s.writers, err = sql.Open("sqlite", sqliteDSN(path, "_txlock=immediate&_pragma=cache_size(-16000)&_pragma=wal_autocheckpoint(4000)")); err != nil {
+	writing := "_txlock=immediate&_pragma=cache_size(-16000)&_pragma=wal_autocheckpoint(4000)"
+	if o.ReadOnly {
+		writing += "&" + queryOnly
+	}
+	if s.writers, err = sql.Open("sqlite", sqliteDSN(path, writing)); err != nil {
 		return fmt.Errorf("open database %s: %w", path, err)
 	}
 	s.writers.SetMaxOpenConns(1)
-	if err := migrate(ctx, s.writers, path); err != nil {
+	if err := migrate(ctx, s.writers, path, o.ReadOnly); err != nil {
 		return err
 	}
-	if s.readers, err = sql.Open("sqlite", sqliteDSN(path, "_pragma=query_only(1)")); err != nil {
+	if s.readers, err = sql.Open("sqlite", sqliteDSN(path, queryOnly)); err != nil {
 		return fmt.Errorf("open database %s: %w", path, err)
 	}
 	s.readers.SetMaxOpenConns(readConnections)
@@ -122,7 +127,7 @@ func createSQLite(ctx context.Context, path string) (err error) {
 	db.SetMaxOpenConns(1)
 	_, err = db.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d", applicationID))
 	if err == nil {
-		err = migrate(ctx, db, path)
+		err = migrate(ctx, db, path, false)
 	}
 	if err := errors.Join(err, db.Close()); err != nil { // closing writes the log back into the file
 		return err

@@ -31,6 +31,9 @@ type Options struct {
 	// Create makes a database where there is none. Without it that is an error,
 	// so that a path that was mistyped does not begin a second installation.
 	Create bool
+	// ReadOnly changes nothing, the schema included: a database of an older one is
+	// ErrOlderSchema.
+	ReadOnly bool
 	// Now is the clock of the pruning; nothing else here looks at one.
 	Now func() time.Time
 }
@@ -71,7 +74,7 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 		stop:    make(chan struct{}),
 		stopped: make(chan struct{}),
 	}
-	if err := s.openSQLite(ctx, path, o.Create); err != nil {
+	if err := s.openSQLite(ctx, path, o); err != nil {
 		return nil, errors.Join(err, s.closeDatabase())
 	}
 	go s.commitClaims()

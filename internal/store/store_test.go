@@ -6,8 +6,11 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/holdfast-auth/holdfast/internal/store"
 	"github.com/holdfast-auth/holdfast/internal/store/storetest"
+	"github.com/holdfast-auth/holdfast/internal/token"
 )
 
 func open(t testing.TB, path string) *store.Store {
@@ -22,6 +25,23 @@ func open(t testing.TB, path string) *store.Store {
 		}
 	})
 	return s
+}
+
+func TestCloseLeavesNothingRunning(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	s := open(t, filepath.Join(t.TempDir(), "holdfast.db"))
+	for i := range 10 {
+		if err := s.FirstUse(t.Context(), token.Use{Key: [32]byte{byte(i)}, Until: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.Load(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	goleak.VerifyNone(t, before)
 }
 
 func TestSQLite(t *testing.T) {
