@@ -23,11 +23,28 @@ func (c *check) checkBinding() error {
 	case !c.policy.rules.Binding.accepts(bound), bound.HasKey && c.replay == nil:
 		return c.refuse(WrongBinding, nil)
 	case bound.HasKey != (c.scheme == dpopScheme):
-		return c.refuse(WrongScheme, nil)
+		return c.wrongScheme()
 	case bound.HasCertificate:
 		return c.checkCertificate(bound.Certificate)
 	}
 	return nil
+}
+
+// wrongScheme tells the client which scheme to use (RFC 9449 section 7.2). Beside
+// a pasted certificate that is not what happened: the wire says the same, the
+// event does not.
+func (c *check) wrongScheme() error {
+	err := c.refuse(WrongScheme, nil)
+	if e, ok := errors.AsType[*Error](err); ok && c.pastedCertificate() {
+		e.Reason = UntrustedEdge
+	}
+	return err
+}
+
+// pastedCertificate tells that a header speaks of a certificate that the
+// connection does not have.
+func (c *check) pastedCertificate() bool {
+	return c.request.Certificate == nil && c.request.ForwardedCertificate
 }
 
 // checkCertificate compares the connection's certificate with the token's and
@@ -35,7 +52,7 @@ func (c *check) checkBinding() error {
 func (c *check) checkCertificate(bound cnf.Thumbprint) error {
 	peer := c.request.Certificate
 	switch {
-	case peer == nil && c.request.ForwardedCertificate:
+	case c.pastedCertificate():
 		return c.refuse(UntrustedEdge, nil)
 	case peer == nil:
 		return c.refuse(NoClientCert, nil)

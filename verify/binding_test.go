@@ -3,6 +3,7 @@ package verify_test
 import (
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -78,6 +79,19 @@ func TestBinding(t *testing.T) {
 		r := bare(w.certToken())
 		r.ForwardedCertificate = true
 		w.refused(r, verify.UntrustedEdge, 401)
+	})
+	t.Run("a certificate in a header beside a DPoP-bound token as Bearer: the wire says what it says without", func(t *testing.T) {
+		w.TB = t
+		r := asBearer(w.keyToken())
+		shown := r.Certificate
+		r.Certificate = nil
+		without := w.refused(r, verify.WrongScheme, 401)
+		r.ForwardedCertificate = true
+		if with := w.refused(r, verify.UntrustedEdge, 401); len(with.Challenges) != 2 || !slices.Equal(with.Challenges, without.Challenges) || with.Code != without.Code {
+			t.Errorf("challenges %q, code %q", with.Challenges, with.Code)
+		}
+		r.Certificate = shown
+		w.refused(r, verify.WrongScheme, 401)
 	})
 	t.Run("a stray header takes nothing from the connection's certificate", func(t *testing.T) {
 		w.TB = t

@@ -36,11 +36,16 @@ const (
 	answerTime = 20 * time.Second
 )
 
-var errCutOff = errors.New("the snapshot is older than 10 s")
+var (
+	errCutOff = errors.New("the snapshot is older than 10 s")
+	errEnding = errors.New("the server is about to end")
+)
 
 // Handler answers GET /feed. It asks nobody who they are: it is mounted behind the
 // verifier. It prolongs the connection's deadlines, counted from the event's time.
-func Handler(d Source) web.Handler {
+// Once ending is closed nobody waits any more but is sent away, so that a server
+// that drains is not held up.
+func Handler(d Source, ending <-chan struct{}) web.Handler {
 	return func(w http.ResponseWriter, r *web.Request) error {
 		q, err := parseQuery(r.URL.RawQuery)
 		if err != nil {
@@ -50,7 +55,7 @@ func Handler(d Source) web.Handler {
 		deadline, control := r.Event.Time.Add(q.wait+maxBehind+answerTime), http.NewResponseController(w)
 		_ = control.SetReadDeadline(deadline)
 		_ = control.SetWriteDeadline(deadline)
-		document, err := next(r.Context(), d, q)
+		document, err := next(r.Context(), d, q, ending)
 		if err != nil {
 			return &oauth.Error{
 				Code: oauth.TemporarilyUnavailable, Status: http.StatusServiceUnavailable, RetryAfter: time.Second,
@@ -100,7 +105,7 @@ func parseQuery(raw string) (query, error) {
 }
 
 // next waits for something newer than q.after.
-func next(ctx context.Context, d Source, q query) (*Document, error) {
+func next(ctx context.Context, d Source, q query, ending <-chan struct{}) (*Document, error) {
 	enough := time.NewTimer(q.wait)
 	defer enough.Stop()
 	behind := time.NewTimer(maxBehind)
@@ -127,6 +132,8 @@ func next(ctx context.Context, d Source, q query) (*Document, error) {
 			over = true
 		case <-restored:
 			over = true
+		case <-ending:
+			return nil, errEnding
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}

@@ -39,7 +39,7 @@ func TestParseQuery(t *testing.T) {
 // ask calls next and tells how long it took on the bubble's clock.
 func ask(d Source, q query) (*Document, time.Duration, error) {
 	begin := time.Now()
-	document, err := next(context.Background(), d, q)
+	document, err := next(context.Background(), d, q, nil)
 	return document, time.Since(begin), err
 }
 
@@ -136,11 +136,21 @@ func TestNext(t *testing.T) {
 			}
 		})
 	})
+	t.Run("a server that drains sends everybody away at once", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			ending, begin := make(chan struct{}), time.Now()
+			go func() { time.Sleep(2 * time.Second); close(ending) }()
+			_, err := next(context.Background(), newBook(world()...), query{4, maxWait}, ending)
+			if took := time.Since(begin); !errors.Is(err, errEnding) || took != 2*time.Second {
+				t.Errorf("got %v after %v", err, took)
+			}
+		})
+	})
 	t.Run("a gateway that is gone frees the handler", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 			defer cancel()
-			if _, err := next(ctx, newBook(world()...), query{4, maxWait}); !errors.Is(err, context.DeadlineExceeded) {
+			if _, err := next(ctx, newBook(world()...), query{4, maxWait}, nil); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("got %v", err)
 			}
 		})
@@ -151,7 +161,7 @@ func TestHandler(t *testing.T) {
 	call := func(d Source, target string) (*httptest.ResponseRecorder, error) {
 		w := httptest.NewRecorder()
 		r := &web.Request{Request: httptest.NewRequest("GET", target, nil), Event: &web.Event{Time: time.Now()}}
-		return w, Handler(d)(w, r)
+		return w, Handler(d, nil)(w, r)
 	}
 	t.Run("a document that nobody keeps", func(t *testing.T) {
 		w, err := call(newBook(world()...), "/feed?after=0")

@@ -3,6 +3,7 @@
 // its context ends. Nothing is decided here.
 //
 //	Init      first start: database, trust domain, CA, the first owner
-//	Open      load everything, start nothing (what `holdfast check` does)
+//	Open      load everything, start nothing
+//	Check     the same for `holdfast check`, which changes nothing
 //	Run       listen, serve, keep the snapshot fresh, drain
 package server

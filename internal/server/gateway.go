@@ -20,7 +20,6 @@ import (
 	"github.com/holdfast-auth/holdfast/internal/feed"
 	"github.com/holdfast-auth/holdfast/internal/gateway"
 	"github.com/holdfast-auth/holdfast/internal/jose"
-	"github.com/holdfast-auth/holdfast/internal/metrics"
 	"github.com/holdfast-auth/holdfast/internal/web"
 	"github.com/holdfast-auth/holdfast/mtls"
 	"github.com/holdfast-auth/holdfast/verify"
@@ -78,7 +77,7 @@ func OpenGateway(cfg *config.Gateway, p Process) (*Gateway, error) {
 	}
 	g.handler, err = gateway.New(gateway.Config{
 		URL: cfg.GatewayURL, Verifier: verifier, Routes: routes, Signer: signer,
-		Now: p.Now, Log: p.Log, Observe: metrics.New(p.Version).Observe,
+		Now: p.Now, Log: p.Log,
 	})
 	return g, err
 }

@@ -93,7 +93,7 @@ func (s *Server) Run(ctx context.Context, l Listeners) (err error) {
 	front.Go(func() error { // a part that fails ends the whole
 		select {
 		case <-fronts.Done():
-			s.draining.Store(true)
+			close(s.ending)
 			return nil
 		case <-failing.Done():
 			return context.Cause(failing)
@@ -110,7 +110,7 @@ func Serve(ctx context.Context, srv *http.Server, l net.Listener) error {
 	go func() { done <- srv.ServeTLS(l, "", "") }() // ends with Shutdown or Close below
 	select {
 	case err := <-done:
-		return err
+		return errors.Join(err, srv.Close())
 	case <-ctx.Done():
 	}
 	graceful, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
@@ -123,6 +123,16 @@ func Serve(ctx context.Context, srv *http.Server, l net.Listener) error {
 		err = errors.Join(err, served)
 	}
 	return err
+}
+
+// draining tells that the end has begun.
+func (s *Server) draining() bool {
+	select {
+	case <-s.ending:
+		return true
+	default:
+		return false
+	}
 }
 
 // keepHouse renews the signing keys and our own TLS certificate in time.

@@ -5,8 +5,9 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
-	"sync/atomic"
+	"os"
 	"time"
 
 	"github.com/holdfast-auth/holdfast/dpop"
@@ -43,17 +44,34 @@ type Server struct {
 	tls       *certificates
 	tables    tables
 	operator  directory.OrganisationID
-	draining  atomic.Bool
+	ending    chan struct{} // closed when the drain begins
 }
 
 // Open loads everything that cfg names and starts nothing but the store's writer.
 // The caller closes it, or hands it to Run.
-func Open(ctx context.Context, cfg *config.Serve, p Process) (s *Server, err error) {
+func Open(ctx context.Context, cfg *config.Serve, p Process) (*Server, error) {
+	return open(ctx, cfg, p, store.Options{Now: p.Now})
+}
+
+// Check is Open, but nothing on the disk is changed by it, a schema of an older
+// version included.
+func Check(ctx context.Context, cfg *config.Serve, p Process) error {
+	s, err := open(ctx, cfg, p, store.Options{Now: p.Now, ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	return s.Close()
+}
+
+func open(ctx context.Context, cfg *config.Serve, p Process, how store.Options) (s *Server, err error) {
+	if err := exists(cfg.Database); err != nil {
+		return nil, err
+	}
 	kek, err := envelope.LoadKeyFile(cfg.KeyEncryptionKeyFile)
 	if err != nil {
-		return nil, fmt.Errorf("key-encryption key: %w", err)
+		return nil, err
 	}
-	st, err := store.Open(ctx, cfg.Database, store.Options{Now: p.Now})
+	st, err := store.Open(ctx, cfg.Database, how)
 	if err != nil {
 		return nil, err
 	}
@@ -62,19 +80,18 @@ func Open(ctx context.Context, cfg *config.Serve, p Process) (s *Server, err err
 			err = errors.Join(err, st.Close())
 		}
 	}()
-	s = &Server{cfg: cfg, process: p, store: st}
+	s = &Server{cfg: cfg, process: p, store: st, ending: make(chan struct{})}
 	if err := s.identify(ctx); err != nil {
 		return nil, err
 	}
-	ring := &keyring.Ring{Store: st, KEK: kek, Now: p.Now}
 	trustDomain, err := st.Meta(ctx, metaTrustDomain)
 	if err != nil {
 		return nil, err
 	}
-	if s.authority, err = ca.Open(ctx, ring, st, trustDomain, p.Now); err != nil {
-		return nil, err
-	}
-	if s.keys, err = token.OpenKeys(ctx, ring); err != nil {
+	if err := s.openKeys(ctx, &keyring.Ring{Store: st, KEK: kek, Now: p.Now}, trustDomain); err != nil {
+		if errors.Is(err, envelope.ErrOpen) {
+			err = &OtherKeyError{Database: cfg.Database, File: cfg.KeyEncryptionKeyFile, Err: err}
+		}
 		return nil, err
 	}
 	if s.directory, err = directory.Open(ctx, st, p.Now); err != nil {
@@ -88,6 +105,28 @@ func Open(ctx context.Context, cfg *config.Serve, p Process) (s *Server, err err
 		return nil, err
 	}
 	return s, nil
+}
+
+// openKeys opens all that lies encrypted in the database.
+func (s *Server) openKeys(ctx context.Context, ring *keyring.Ring, trustDomain string) (err error) {
+	if s.authority, err = ca.Open(ctx, ring, s.store, trustDomain, s.process.Now); err != nil {
+		return err
+	}
+	s.keys, err = token.OpenKeys(ctx, ring)
+	return err
+}
+
+// exists looks for a database before anything else is asked for: without one
+// there was no first start, and whatever else is missing is missing because of it.
+func exists(database string) error {
+	path, err := store.Path(database)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return &NotInitialisedError{Database: path, missing: true}
+	}
+	return nil // what else may be wrong with it the store says best
 }
 
 // identify checks that the database is of this installation.
@@ -108,9 +147,15 @@ func (s *Server) identify(ctx context.Context) error {
 }
 
 // NotInitialisedError is a database without a first start.
-type NotInitialisedError struct{ Database string }
+type NotInitialisedError struct {
+	Database string
+	missing  bool
+}
 
 func (e *NotInitialisedError) Error() string {
+	if e.missing {
+		return fmt.Sprintf("database %s does not exist", e.Database)
+	}
 	return fmt.Sprintf("%s holds no installation", e.Database)
 }
 
@@ -120,6 +165,18 @@ type OtherIssuerError struct{ Database, Has, Wants string }
 func (e *OtherIssuerError) Error() string {
 	return fmt.Sprintf("%s belongs to the issuer %s, and the configuration says %s", e.Database, e.Has, e.Wants)
 }
+
+// OtherKeyError is a database whose keys are sealed under another key-encryption key.
+type OtherKeyError struct {
+	Database, File string
+	Err            error
+}
+
+func (e *OtherKeyError) Error() string {
+	return fmt.Sprintf("the key-encryption key in %s does not open the keys in %s", e.File, e.Database)
+}
+
+func (e *OtherKeyError) Unwrap() error { return e.Err }
 
 // authorizationServer is the protocol's part.
 func (s *Server) authorizationServer(trustDomain string) (*as.Server, error) {

@@ -46,7 +46,7 @@ func (s *Server) build(trustDomain string) (t tables, err error) {
 	if err != nil {
 		return t, err
 	}
-	public := append(authorization.PublicRoutes(), web.Route{Pattern: "GET /feed", Handler: feedGuard.handler(feed.Handler(s.directory))})
+	public := append(authorization.PublicRoutes(), web.Route{Pattern: "GET /feed", Handler: feedGuard.handler(feed.Handler(s.directory, s.ending))})
 	t.public = web.NewTable(s.options("public", as.Render), public)
 	t.mtls = web.NewTable(s.options("mtls", as.Render), authorization.MTLSRoutes())
 	t.admin, err = s.adminTable(adminGuard)
@@ -112,7 +112,7 @@ func (s *Server) adminTable(g *guard) (http.Handler, error) {
 		Version:              s.process.Version,
 		Table:                s.options("admin", nil),
 		Routes: admin.Status{
-			Age: s.directory.Age, Ping: s.store.Ping, Draining: s.draining.Load,
+			Age: s.directory.Age, Ping: s.store.Ping, Draining: s.draining,
 			Metrics: s.metrics.Handler(), Version: map[string]string{"version": s.process.Version},
 		}.Routes(),
 	})

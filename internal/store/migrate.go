@@ -53,28 +53,40 @@ func migrate(ctx context.Context, db *sql.DB, path string, readOnly bool) error 
 	if err != nil {
 		return err
 	}
-	return migrateWith(ctx, db, path, files, readOnly)
+	if !readOnly {
+		return migrateWith(ctx, db, path, files)
+	}
+	_, has, known, err := versions(ctx, db, path, files)
+	if err == nil && has < known {
+		return &OlderSchemaError{path, has, known}
+	}
+	return err
 }
 
-func migrateWith(ctx context.Context, db *sql.DB, path string, files fs.FS, readOnly bool) error {
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, files,
-		goose.WithTableName("schema_version"), goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
-	if err != nil {
-		return fmt.Errorf("read the schema of database %s: %w", path, err)
-	}
-	has, known, err := p.GetVersions(ctx)
-	switch {
-	case err != nil:
-		return fmt.Errorf("read the schema version of database %s: %w", path, err)
-	case has > known:
-		return &NewerSchemaError{path, has, known}
-	case has == known:
-		return nil
-	case readOnly:
-		return &OlderSchemaError{path, has, known}
+func migrateWith(ctx context.Context, db *sql.DB, path string, files fs.FS) error {
+	p, has, known, err := versions(ctx, db, path, files)
+	if err != nil || has == known {
+		return err
 	}
 	if _, err := p.Up(ctx); err != nil {
 		return fmt.Errorf("bring database %s from schema version %d to %d: %w", path, has, known, err)
 	}
 	return nil
+}
+
+// versions are the database's and ours, which is not the older one.
+func versions(ctx context.Context, db *sql.DB, path string, files fs.FS) (p *goose.Provider, has, known int64, err error) {
+	p, err = goose.NewProvider(goose.DialectSQLite3, db, files,
+		goose.WithTableName("schema_version"), goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
+	if err != nil {
+		return nil, 0, 0, fmt.Errorf("read the schema of database %s: %w", path, err)
+	}
+	has, known, err = p.GetVersions(ctx)
+	switch {
+	case err != nil:
+		return nil, 0, 0, fmt.Errorf("read the schema version of database %s: %w", path, err)
+	case has > known:
+		return nil, 0, 0, &NewerSchemaError{path, has, known}
+	}
+	return p, has, known, nil
 }

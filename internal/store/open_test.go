@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -174,6 +175,51 @@ func TestOpenNewerSchema(t *testing.T) {
 	if want := "database " + path + " has schema version 7 and this holdfast knows versions up to 1; use a newer holdfast"; err.Error() != want {
 		t.Errorf("says %q, want %q", err, want)
 	}
+}
+
+func TestOpenReadOnly(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "holdfast.db")
+	s := open(t, path)
+	change(t, s, "one")
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Run("what is there is read, and nothing is written", func(t *testing.T) {
+		s, err := store.Open(t.Context(), path, store.Options{ReadOnly: true, Now: time.Now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := audit.Event{At: time.Now(), Actor: "system", Action: "organisation.created", Subject: "two", Detail: "{}"}
+		if err := s.CreateOrganisation(t.Context(), e, directory.Organisation{ID: "two", Name: "two", State: directory.Active}); err == nil {
+			t.Error("a change was made")
+		}
+		if err := s.FirstUse(t.Context(), token.Use{Until: time.Now()}); err == nil {
+			t.Error("a use was recorded")
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		if after, err := os.ReadFile(path); err != nil || !bytes.Equal(before, after) || files(t, filepath.Dir(path)) != "holdfast.db" {
+			t.Errorf("the file changed, or others are there: %q, %v", files(t, filepath.Dir(path)), err)
+		}
+	})
+	t.Run("a database that does not exist is not made", func(t *testing.T) {
+		none := filepath.Join(t.TempDir(), "none.db")
+		if _, err := store.Open(t.Context(), none, store.Options{ReadOnly: true, Now: time.Now}); !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+	})
+	t.Run("an older schema is told and stays", func(t *testing.T) {
+		execute(t, path, "UPDATE schema_version SET version_id = 0 WHERE version_id = 1")
+		_, err := store.Open(t.Context(), path, store.Options{ReadOnly: true, Now: time.Now})
+		if want := "database " + path + " has schema version 0 and this holdfast wants 1"; !errors.Is(err, store.ErrOlderSchema) || err.Error() != want {
+			t.Errorf("says %v, want %q", err, want)
+		}
+	})
 }
 
 func TestPath(t *testing.T) {
