@@ -209,7 +209,7 @@ func TestOpenReadOnly(t *testing.T) {
 	})
 	t.Run("a database that does not exist is not made", func(t *testing.T) {
 		none := filepath.Join(t.TempDir(), "none.db")
-		if _, err := store.Open(t.Context(), none, store.Options{ReadOnly: true, Now: time.Now}); !errors.Is(err, fs.ErrNotExist) {
+		if _, err := store.Open(t.Context(), none, store.Options{Create: true, ReadOnly: true, Now: time.Now}); !errors.Is(err, fs.ErrNotExist) {
 			t.Fatal(err)
 		}
 	})

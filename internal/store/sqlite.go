@@ -29,7 +29,7 @@ func (s *Store) openSQLite(ctx context.Context, path string, o Options) error {
 		return fmt.Errorf("find database %s: %w", path, err)
 	}
 	switch err := inspectSQLite(path); {
-	case errors.Is(err, fs.ErrNotExist) && o.Create:
+	case errors.Is(err, fs.ErrNotExist) && o.Create && !o.ReadOnly:
 		if err := createSQLite(ctx, path); err != nil {
 			return err
 		}
