@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/x509"
 	"errors"
 	"os"
 	"syscall"
@@ -18,10 +19,8 @@ func joinClose(err error, closing func() error) error { return errors.Join(err, 
 // hint is what to do about an error, one line; "" where we know nothing better
 // than the error itself.
 func hint(err error) string {
-	for _, f := range config.Faults(err) {
-		if f.Hint != "" {
-			return f.Hint
-		}
+	if fault, ok := errors.AsType[*config.Error](err); ok {
+		return fault.Hint
 	}
 	for _, h := range []struct {
 		is   bool
@@ -31,10 +30,16 @@ func hint(err error) string {
 		{is[*dev.PortsFixedError](err), "start it without --port, or in another folder"},
 		{is[*server.InitialisedError](err), "operators are added by an owner; a new installation needs another database"},
 		{is[*server.NotInitialisedError](err), "run holdfast init with the same configuration first"},
+		{is[*server.KeyFileExistsError](err), "name another file with --operator-key, or remove it if a first start broke off"},
+		{is[*server.KeyMissingError](err), "put back the copy of it that is kept apart from the database: nothing else opens the keys in there"},
+		{is[*server.OtherKeyError](err), "is it the right file, and the right database?"},
 		{is[*server.OtherIssuerError](err), "an issuer never changes; is this the right database?"},
 		{is[*server.ListenError](err) && errors.Is(err, syscall.EADDRINUSE), "another program listens there; choose another address"},
 		{is[*server.ListenError](err) && errors.Is(err, os.ErrPermission), "ports below 1024 need a privilege; choose another, or grant it"},
 		{errors.Is(err, store.ErrNewerSchema), "start it with the newer holdfast, or restore a backup of before"},
+		{errors.Is(err, store.ErrOlderSchema), "holdfast serve brings it up to date when it starts; copy the file before"},
+		{is[x509.UnknownAuthorityError](err), "is --ca (or ca_file) the CA of that server?"},
+		{errors.Is(err, syscall.ECONNREFUSED), "nothing listens there: is it running, and is the address right?"},
 		{errors.Is(err, demo.ErrNotHeld), "the step above says what came instead"},
 	} {
 		if h.is {

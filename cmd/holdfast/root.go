@@ -29,9 +29,6 @@ type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
-// reported is a failure that the command has told already.
-type reported struct{ error }
-
 // run executes one command line and returns its exit code. Answers go to
 // stdout; everything said goes to stderr.
 func run(ctx context.Context, env environment) int {
@@ -43,25 +40,43 @@ func run(ctx context.Context, env environment) int {
 	if err == nil {
 		return exitDone
 	}
-	var told reported
-	if !errors.As(err, &told) {
-		say(env.Stderr, err)
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = errInterrupted
 	}
-	var usage usageError
-	if errors.As(err, &usage) {
+	say(env.Stderr, err)
+	if is[usageError](err) {
 		return exitUsage
 	}
 	return exitFailed
 }
 
-// say prints an error, one line for each that was joined, and the hint for it.
+var errInterrupted = errors.New("interrupted")
+
+// say prints an error, one line for each that was joined, and below each the hint
+// for it.
 func say(w io.Writer, err error) {
-	for line := range strings.SplitSeq(err.Error(), "\n") {
-		fmt.Fprintf(w, "holdfast: error: %s\n", line)
+	var told string
+	for _, one := range parts(err) {
+		for line := range strings.SplitSeq(one.Error(), "\n") {
+			fmt.Fprintf(w, "holdfast: error: %s\n", line)
+		}
+		if h := hint(one); h != "" && h != told {
+			fmt.Fprintf(w, "holdfast: hint: %s\n", h)
+			told = h
+		}
 	}
-	if h := hint(err); h != "" {
-		fmt.Fprintf(w, "holdfast: hint: %s\n", h)
+}
+
+// parts are the errors that were joined, in their order.
+func parts(err error) (all []error) {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
 	}
+	for _, e := range joined.Unwrap() {
+		all = append(all, parts(e)...)
+	}
+	return all
 }
 
 func newRoot(env environment) *cobra.Command {

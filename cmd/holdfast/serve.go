@@ -48,7 +48,7 @@ func (s *settings) overrides() map[string]string {
 func newLog(env environment, c config.Log) (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
-		return nil, usageError{err}
+		return nil, err
 	}
 	o := &slog.HandlerOptions{Level: level}
 	if c.Format == "text" {
@@ -180,11 +180,7 @@ func checkServer(ctx context.Context, env environment, file string) error {
 	if err != nil {
 		return err
 	}
-	srv, err := server.Open(ctx, cfg, process(slog.New(slog.DiscardHandler)))
-	if err != nil {
-		return err
-	}
-	if err := srv.Close(); err != nil {
+	if err := server.Check(ctx, cfg, process(slog.New(slog.DiscardHandler))); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(env.Stdout, "%s: the server %s would start\n", file, cfg.Issuer)

@@ -52,7 +52,7 @@ func Holdfast() Table {
 				"internal/feed", "internal/gateway", "internal/jose", "internal/keyring", "internal/metrics", "internal/oauth",
 				"internal/store", "internal/token", "internal/web",
 			}, Outside: []string{"golang.org/x/sync"}, Clock: true},
-			{Package: "internal/dev", Inside: []string{"dpop", "mtls", "client", "internal/admin", "internal/adminclient", "internal/config", "internal/jose", "internal/server", "internal/web"}, Outside: []string{"golang.org/x/sync"}, Clock: true},
+			{Package: "internal/dev", Inside: []string{"cnf", "dpop", "mtls", "client", "internal/admin", "internal/adminclient", "internal/config", "internal/jose", "internal/server", "internal/web"}, Outside: []string{"golang.org/x/sync"}, Clock: true},
 			{Package: "internal/demo", Inside: []string{"cnf", "dpop", "client", "internal/admin", "internal/adminclient", "internal/dev", "internal/jose", "internal/strictjson"}, Clock: true},
 			{Package: "cmd/holdfast", Inside: []string{
 				"dpop", "client", "internal/adminclient", "internal/config", "internal/demo", "internal/dev", "internal/gateway", "internal/jose", "internal/server", "internal/store",

@@ -113,7 +113,7 @@ func (d *decoder) section(node ast.Node, v reflect.Value, prefix string) {
 		case entry.Key.IsMergeKey():
 			d.at(at, "", "merge keys (<<) are not taken", "")
 		case !plain || !ok:
-			d.at(at, prefix+name, fmt.Sprintf("unknown key %q%s", name, meant(name, namesOf(v.Type()))), "")
+			d.at(at, prefix+name, fmt.Sprintf("unknown key %q%s", name, meant(name, namesOf(v.Type()))), "`holdfast serve --example` and `holdfast gateway --example` print every key.")
 		case seen[name] > 0:
 			d.at(at, prefix+name, fmt.Sprintf("key %q is there twice (first in line %d)", name, seen[name]), "")
 		default:

@@ -86,7 +86,7 @@ func unreadable(path string, err error) *Error {
 	var pathError *fs.PathError
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return &Error{Origin: path, Message: "there is no such file", Hint: "Name the configuration file with --config."}
+		return &Error{Origin: path, Message: "there is no such file", Hint: "Is the path right? `holdfast serve --example` and `holdfast gateway --example` print a file to begin with."}
 	case errors.Is(err, fs.ErrPermission):
 		return &Error{Origin: path, Message: "this user may not read it", Hint: "Give the user that runs holdfast the right to read it."}
 	case errors.As(err, &pathError):

@@ -56,22 +56,31 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	s := &story{now: o.Now, events: newEvents()}
-	var raw [16]byte
-	if _, err := rand.Read(raw[:]); err != nil {
-		return err
-	}
-	s.apiKey = "demo_" + hex.EncodeToString(raw[:])
-	s.api = &api{next: dev.Echo(), keyHash: sha256.Sum256([]byte(s.apiKey))}
-	s.stack, err = dev.Start(ctx, dev.Options{Dir: dir, Upstream: s.api, Events: s.events, Now: o.Now})
+	s, err := begin(ctx, dir, o.Now)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.stack.Close()) }()
-	if err := s.prepare(); err != nil {
-		return err
-	}
 	return s.play(ctx, printer{out: o.Out, json: o.JSON})
+}
+
+// begin brings the system up in the folder and looks around in it. The caller
+// closes the stack.
+func begin(ctx context.Context, dir string, now func() time.Time) (*story, error) {
+	var raw [16]byte
+	if _, err := rand.Read(raw[:]); err != nil {
+		return nil, err
+	}
+	s := &story{now: now, events: newEvents(), apiKey: "demo_" + hex.EncodeToString(raw[:])}
+	s.api = &api{next: dev.Echo(), keyHash: sha256.Sum256([]byte(s.apiKey)), now: now}
+	var err error
+	if s.stack, err = dev.Start(ctx, dev.Options{Dir: dir, Upstream: s.api, Events: s.events, Now: now}); err != nil {
+		return nil, err
+	}
+	if err := s.prepare(); err != nil {
+		return nil, errors.Join(err, s.stack.Close())
+	}
+	return s, nil
 }
 
 // prepare finds everything by the same dev.json that users have.
@@ -119,7 +128,7 @@ func (s *story) play(ctx context.Context, p printer) error {
 		claim string
 		play  func(context.Context) ([]Observation, error)
 	}{
-		{"a consumer calls with an API key and is served", s.callWithAPIKey},
+		{"before Holdfast, a consumer calls with an API key and is served", s.callWithAPIKey},
 		{"the API key leaks: its thief is served too", s.stealAPIKey},
 		{"the consumer makes a key locally; only its public half leaves, through the admin API", s.enrol},
 		{"it gets a token bound to that key and is served", s.callWithBoundToken},
@@ -129,8 +138,14 @@ func (s *story) play(ctx context.Context, p printer) error {
 		{"the credential is revoked: refused within 2 s on a connection that was open", s.revoke},
 		{"the API key is switched off: refused, while bound consumers go on without one failure", s.switchOff},
 	}
+	if err := p.begin(s.world); err != nil {
+		return fmt.Errorf("print: %w", err)
+	}
 	for i, step := range steps {
 		seen, err := step.play(ctx)
+		if ctx.Err() != nil {
+			return ctx.Err() // called off, which says nothing about the claim
+		}
 		record := Step{Number: i + 1, Claim: step.claim, Held: err == nil, Evidence: seen}
 		if err != nil {
 			record.Fault = err.Error()
@@ -142,8 +157,8 @@ func (s *story) play(ctx context.Context, p printer) error {
 			return ErrNotHeld
 		}
 	}
-	return nil
+	return p.end(len(steps))
 }
 
 // wantsNonce tells an answer that asks for the same again with a nonce.
-func wantsNonce(a answer) bool { return strings.Contains(a.challenge, `error="use_dpop_nonce"`) }
+func wantsNonce(a answer) bool { return strings.Contains(a.challenge(), `error="use_dpop_nonce"`) }

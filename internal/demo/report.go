@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/holdfast-auth/holdfast/internal/dev"
 )
 
 // Step is one claim of the story and whether it held.
@@ -22,7 +24,7 @@ type Observation struct {
 	Did       string `json:"did"`
 	Status    int    `json:"status,omitempty"`
 	Error     string `json:"error,omitempty"`     // the error code of a JSON answer
-	Challenge string `json:"challenge,omitempty"` // WWW-Authenticate
+	Challenge string `json:"challenge,omitempty"` // WWW-Authenticate, its fields joined by ", "
 	Reason    string `json:"reason,omitempty"`    // from the event stream
 	RequestID string `json:"request_id,omitempty"`
 	Requests  int    `json:"requests,omitempty"`
@@ -30,12 +32,23 @@ type Observation struct {
 	AfterMS   *int64 `json:"after_ms,omitempty"`
 	Reused    bool   `json:"reused_connection,omitempty"`
 	Detail    string `json:"detail,omitempty"`
+
+	challenges []string // Challenge, field by field
 }
 
 // printer writes steps as they end.
 type printer struct {
 	out  io.Writer
 	json bool
+}
+
+// begin tells people where the story is played.
+func (p printer) begin(w dev.File) error {
+	if p.json {
+		return nil
+	}
+	_, err := fmt.Fprintf(p.out, "The whole of Holdfast runs on loopback now, in a folder that is thrown away:\n  authorization server %s, gateway %s\n\n", w.Issuer, w.GatewayURL)
+	return err
 }
 
 func (p printer) step(s Step) error {
@@ -59,35 +72,39 @@ func (p printer) step(s Step) error {
 	return err
 }
 
-// print is one line for what was done and one for what came of it.
+// end tells people that this was all.
+func (p printer) end(steps int) error {
+	if p.json {
+		return nil
+	}
+	_, err := fmt.Fprintf(p.out, "All %d steps held. To try it yourself: holdfast dev\n", steps)
+	return err
+}
+
+// print is one line for what was done, and below it what came of it: over the
+// wire, in the event of the same request, and what else there is to say.
 func (o Observation) print(b *strings.Builder) {
 	fmt.Fprintf(b, "   - %s\n", o.Did)
-	var came []string
+	line := func(label, text string) {
+		if text != "" {
+			fmt.Fprintf(b, "       %-7s%s\n", label, text)
+		}
+	}
 	if o.Status != 0 {
-		came = append(came, fmt.Sprintf("%d", o.Status))
+		line("wire:", strings.TrimSpace(fmt.Sprintf("%d %s", o.Status, o.Error)))
 	}
-	if o.Error != "" {
-		came = append(came, o.Error)
+	for _, c := range o.challenges {
+		line("", "WWW-Authenticate: "+c)
 	}
-	if o.Challenge != "" {
-		came = append(came, o.Challenge)
-	}
+	line("event:", o.Reason)
+	line("", o.Detail)
 	if o.Failed != nil {
-		came = append(came, fmt.Sprintf("%d requests, %d failed", o.Requests, *o.Failed))
+		line("", fmt.Sprintf("%d requests, %d failed", o.Requests, *o.Failed))
 	}
 	if o.AfterMS != nil {
-		came = append(came, fmt.Sprintf("after %d ms", *o.AfterMS))
+		line("", fmt.Sprintf("%d ms after the revocation was asked for", *o.AfterMS))
 	}
 	if o.Reused {
-		came = append(came, "on the connection that was open")
-	}
-	if o.Detail != "" {
-		came = append(came, o.Detail)
-	}
-	if len(came) > 0 {
-		fmt.Fprintf(b, "       wire:  %s\n", strings.Join(came, " · "))
-	}
-	if o.Reason != "" {
-		fmt.Fprintf(b, "       event: %s\n", o.Reason)
+		line("", "on the connection that was open")
 	}
 }

@@ -43,7 +43,8 @@ func (s *story) callWithBoundToken(ctx context.Context) ([]Observation, error) {
 	return append(seen, o), err
 }
 
-// Step 5: the thief has the token and everything public: no key.
+// Step 5: the thief has the token and everything public, the consumer's
+// certificate included, but no key.
 func (s *story) stealToken(ctx context.Context) ([]Observation, error) {
 	own, err := s.thiefsKey()
 	if err != nil {
@@ -56,13 +57,13 @@ func (s *story) stealToken(ctx context.Context) ([]Observation, error) {
 	}
 	refused := attempt{method: http.MethodGet, url: s.payments(), client: s.anyone, status: http.StatusUnauthorized, code: "invalid_token"}
 	noProof, ownKey, otherCert, header := refused, refused, refused, refused
-	noProof.did, noProof.header = "the stolen token without the key: no proof", http.Header{"Authorization": {"DPoP " + s.app.token}}
+	noProof.did, noProof.header = "the stolen token without its key: no proof", http.Header{"Authorization": {"DPoP " + s.app.token}}
 	noProof.code, noProof.reason = "invalid_dpop_proof", "proof_missing"
-	ownKey.did, ownKey.header = "the stolen token with a proof by the thief's own key", withOwnKey
-	ownKey.code, ownKey.reason = "", "proof_key_mismatch"
-	otherCert.did, otherCert.header = "the stolen token as Bearer, over another client's certificate", http.Header{"Authorization": {"Bearer " + s.app.token}}
+	ownKey.did, ownKey.header = "the stolen token with a proof signed by a key of the thief's own", withOwnKey
+	ownKey.code, ownKey.reason = "invalid_dpop_proof", "proof_key_mismatch"
+	otherCert.did, otherCert.header = "the stolen token as a Bearer token, over mutual TLS with another client's certificate", http.Header{"Authorization": {"Bearer " + s.app.token}}
 	otherCert.client, otherCert.reason = s.certificateClient(s.bystander), "wrong_scheme"
-	header.did, header.header, header.reason = "the stolen token as Bearer, with a pasted Client-Cert header", s.pastedCertificate("Bearer "+s.app.token), "wrong_scheme"
+	header.did, header.header, header.reason = "the stolen token as a Bearer token, with a certificate pasted into the Client-Cert header", s.pastedCertificate("Bearer "+s.app.token), "untrusted_edge"
 	return s.tryAll(ctx, noProof, ownKey, otherCert, header)
 }
 
@@ -71,7 +72,7 @@ func (s *story) replay(ctx context.Context) ([]Observation, error) {
 	token := attempt{
 		client: s.certificateClient(nil), method: http.MethodPost, url: s.app.tokenEndpoint,
 		form: s.app.lastForm, header: http.Header{"Dpop": {s.app.lastProof}},
-		did: "the stolen assertion and its proof at the token endpoint", status: http.StatusUnauthorized, code: "invalid_client", reason: "assertion_replayed",
+		did: "the stolen assertion and its proof, sent again to the token endpoint", status: http.StatusUnauthorized, code: "invalid_client", reason: "assertion_replayed",
 	}
 	header, form, err := s.app.tokenRequest(s.now())
 	if err != nil {
@@ -81,7 +82,7 @@ func (s *story) replay(ctx context.Context) ([]Observation, error) {
 	header.Set("DPoP", token.header.Get("DPoP"))
 	proof := attempt{
 		client: token.client, method: http.MethodPost, url: s.app.tokenEndpoint, form: form, header: header,
-		did: "the stolen proof at the token endpoint, beside a fresh assertion", status: http.StatusBadRequest, code: "invalid_dpop_proof", reason: "proof_replayed",
+		did: "the stolen proof, sent again to the token endpoint beside a fresh assertion", status: http.StatusBadRequest, code: "invalid_dpop_proof", reason: "proof_replayed",
 	}
 	call := attempt{
 		client: token.client, method: http.MethodGet, url: s.payments(), header: s.app.lastCall,
@@ -111,16 +112,16 @@ func (s *story) certificateStory(ctx context.Context) ([]Observation, error) {
 	refused := attempt{method: http.MethodGet, url: s.payments(), client: s.anyone, header: bearer, status: http.StatusUnauthorized, code: "invalid_token"}
 	none, self, other, header := refused, refused, refused, refused
 	none.did, none.reason = "the stolen token without a certificate", "no_client_cert"
-	self.did, self.reason, self.client = "the stolen token over a certificate of the thief's own", "binding_foreign", s.certificateClient(own)
-	other.did, other.reason, other.client = "the stolen token over another client's certificate", "binding_foreign", s.certificateClient(s.bystander)
-	header.did, header.reason, header.header = "the stolen token with the right certificate pasted into Client-Cert", "untrusted_edge", s.pastedCertificate("Bearer "+s.certApp.token)
+	self.did, self.reason, self.client = "the stolen token over mutual TLS with a certificate of the thief's own", "binding_foreign", s.certificateClient(own)
+	other.did, other.reason, other.client = "the stolen token over mutual TLS with another client's certificate", "binding_foreign", s.certificateClient(s.bystander)
+	header.did, header.reason, header.header = "the stolen token with the right certificate pasted into the Client-Cert header", "untrusted_edge", s.pastedCertificate("Bearer "+s.certApp.token)
 	attacks, err := s.tryAll(ctx, none, self, other, header)
 	seen = append(seen, attacks...)
 	if err != nil {
 		return seen, err
 	}
 	steal := attempt{
-		did: "the client_id at the mTLS token endpoint, over another client's certificate", client: s.certificateClient(s.bystander),
+		did: "a token asked for under the consumer's client_id, with another client's certificate", client: s.certificateClient(s.bystander),
 		method: http.MethodPost, url: s.certApp.tokenEndpoint, form: s.certApp.lastForm,
 		status: http.StatusUnauthorized, code: "invalid_client", reason: "certificate_foreign",
 	}

@@ -25,7 +25,7 @@ type api struct {
 	next    http.Handler
 	keyHash [sha256.Size]byte
 	keysOff atomic.Bool
-	served  atomic.Int64
+	now     func() time.Time
 
 	// grants: where the gateway's keys are and what a grant for us says
 	http     *http.Client
@@ -43,11 +43,10 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			http.Error(w, "this API key opens nothing", http.StatusUnauthorized)
 			return
 		}
-	} else if err := a.believe(r.Context(), r.Header.Get("Holdfast-Grant"), time.Now()); err != nil {
+	} else if err := a.believe(r.Context(), r.Header.Get("Holdfast-Grant"), a.now()); err != nil {
 		http.Error(w, "neither an API key nor a grant of the gateway", http.StatusUnauthorized)
 		return
 	}
-	a.served.Add(1)
 	a.next.ServeHTTP(w, r)
 }
 

@@ -12,13 +12,16 @@ import (
 
 // answer is what came back over the wire.
 type answer struct {
-	status    int
-	challenge string
-	requestID string
-	nonce     string
-	reused    bool // the request went over a connection that was open
-	body      []byte
+	status     int
+	challenges []string // WWW-Authenticate
+	requestID  string
+	nonce      string
+	reused     bool // the request went over a connection that was open
+	body       []byte
 }
+
+// challenge is every WWW-Authenticate field in one (RFC 9110 section 5.3).
+func (a answer) challenge() string { return strings.Join(a.challenges, ", ") }
 
 // send makes one request and reads its whole answer, so that the connection can
 // be used again.
@@ -45,7 +48,7 @@ func send(ctx context.Context, c *http.Client, method, target string, header htt
 	}
 	defer resp.Body.Close()
 	a.status = resp.StatusCode
-	a.challenge = strings.Join(resp.Header.Values("WWW-Authenticate"), ", ")
+	a.challenges = resp.Header.Values("WWW-Authenticate")
 	a.requestID = resp.Header.Get("Request-Id")
 	a.nonce = resp.Header.Get("DPoP-Nonce")
 	a.body, err = io.ReadAll(io.LimitReader(resp.Body, 1<<20))
@@ -55,7 +58,7 @@ func send(ctx context.Context, c *http.Client, method, target string, header htt
 // observe joins an answer with what the event stream says of the same request.
 // An answer without a request id is not Holdfast's, and has no event.
 func (s *story) observe(ctx context.Context, did string, a answer) (Observation, error) {
-	o := Observation{Did: did, Status: a.status, Challenge: a.challenge, RequestID: a.requestID, Error: errorCode(a.body)}
+	o := Observation{Did: did, Status: a.status, Challenge: a.challenge(), challenges: a.challenges, RequestID: a.requestID, Error: errorCode(a.body)}
 	if a.requestID == "" {
 		return o, nil
 	}
@@ -95,7 +98,7 @@ func (s *story) try(ctx context.Context, t attempt) (Observation, error) {
 		return o, err
 	case a.status != t.status:
 		return o, fmt.Errorf("%s: status %d, not %d", t.did, a.status, t.status)
-	case t.code != "" && o.Error != t.code && !strings.Contains(a.challenge, `error="`+t.code+`"`):
+	case t.code != "" && o.Error != t.code && !strings.Contains(a.challenge(), `error="`+t.code+`"`):
 		return o, fmt.Errorf("%s: the answer does not say %s", t.did, t.code)
 	case o.Reason != t.reason:
 		return o, fmt.Errorf("%s: the event's reason is %q, not %q", t.did, o.Reason, t.reason)

@@ -13,6 +13,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/holdfast-auth/holdfast/cnf"
 	"github.com/holdfast-auth/holdfast/internal/admin"
 	"github.com/holdfast-auth/holdfast/internal/adminclient"
 	"github.com/holdfast-auth/holdfast/internal/jose"
@@ -37,34 +38,59 @@ func localKey(file string) (crypto.Signer, error) {
 	return key, replaceFile(file, data)
 }
 
-// signingKey has the public half of the key in the file registered, once.
+// active is the state of what may be used; whatever else a user made of a sample
+// is replaced.
+const active = "active"
+
+// signingKey has the public half of the key in the file registered. A key that is
+// no longer active makes way for a new one.
 func (w *world) signingKey(ctx context.Context, clientID, file string) (kid string, err error) {
-	key, err := localKey(file)
-	if err != nil {
-		return "", err
+	for {
+		key, err := localKey(file)
+		if err != nil {
+			return "", err
+		}
+		public, err := jose.NewPublicKey(key.Public(), jose.ES256, "")
+		if err != nil {
+			return "", err
+		}
+		switch state, err := w.stateOf(ctx, clientID, public.KeyID()); {
+		case err != nil:
+			return "", err
+		case state == active:
+			return public.KeyID(), nil
+		case state == "":
+			c, err := w.admin.RegisterKey(ctx, clientID, admin.NewSigningKey{JWK: public.JWK()})
+			return c.KeyID, err
+		}
+		if err := os.Remove(file); err != nil {
+			return "", err
+		}
 	}
-	public, err := jose.NewPublicKey(key.Public(), jose.ES256, "")
-	if err != nil {
-		return "", err
-	}
+}
+
+// stateOf is the state of the application's credential with this thumbprint, ""
+// when it has none.
+func (w *world) stateOf(ctx context.Context, clientID, thumbprint string) (string, error) {
 	have, err := w.admin.Credentials(ctx, clientID, adminclient.Page{Limit: listLimit})
 	if err != nil {
 		return "", err
 	}
 	for _, c := range have.Items {
-		if c.Kind == "signing_key" && c.KeyID == public.KeyID() {
-			return c.KeyID, nil
+		if c.Thumbprint == thumbprint {
+			return c.State, nil
 		}
 	}
-	c, err := w.admin.RegisterKey(ctx, clientID, admin.NewSigningKey{JWK: public.JWK()})
-	return c.KeyID, err
+	return "", nil
 }
 
 // certificate gets an application its certificate: its own, registered, or one
-// for a CSR. One that is there and lasts another day is kept.
+// for a CSR. One that is there, active, and lasts another day is kept.
 func (w *world) certificate(ctx context.Context, app admin.Application, s sample, c FileClient) error {
-	if lasts(c, w.Now()) {
-		return nil
+	if thumbprint, ok := lasting(c, w.Now()); ok {
+		if state, err := w.stateOf(ctx, app.ClientID, thumbprint); err != nil || state == active {
+			return err
+		}
 	}
 	key, err := localKey(c.CertKeyFile)
 	if err != nil {
@@ -93,10 +119,14 @@ func (w *world) certificate(ctx context.Context, app admin.Application, s sample
 	return replaceFile(c.CertFile, []byte(issued.Chain))
 }
 
-// lasts tells whether the client has a certificate with its key for another day.
-func lasts(c FileClient, now time.Time) bool {
+// lasting is the thumbprint of the client's certificate, if it has its key and
+// another day to live.
+func lasting(c FileClient, now time.Time) (thumbprint string, ok bool) {
 	cert, err := tls.LoadX509KeyPair(c.CertFile, c.CertKeyFile)
-	return err == nil && now.Add(24*time.Hour).Before(cert.Leaf.NotAfter)
+	if err != nil || !now.Add(24*time.Hour).Before(cert.Leaf.NotAfter) {
+		return "", false
+	}
+	return cnf.CertificateThumbprint(cert.Leaf.Raw).String(), true
 }
 
 // ownCertificate is a certificate that nobody else vouches for (RFC 8705 section 2.2).

@@ -63,17 +63,11 @@ func (p paths) gatewayClientKey() string   { return p.in("gateway-client.key") }
 // with ctx, or with Close.
 func Start(ctx context.Context, o Options) (s *Stack, err error) {
 	p := paths{o.Dir}
-	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make the folder: %w", err)
-	}
-	if err := os.Remove(p.devFile()); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
-	}
 	ports, err := p.ports(o.Port)
 	if err != nil {
 		return nil, err
 	}
-	l, err := listen(ctx, ports)
+	l, err := listen(ctx, ports) // before anything is written: this folder may be running already
 	if err != nil {
 		return nil, err
 	}
@@ -115,6 +109,9 @@ func (b *builder) part(run func() error) {
 
 // build takes the steps of an operator, in their order.
 func (b *builder) build(ctx context.Context) error {
+	if err := b.claimFolder(); err != nil {
+		return err
+	}
 	cfg, op, err := b.firstStart(ctx)
 	if err != nil {
 		return err
@@ -147,6 +144,18 @@ func (b *builder) build(ctx context.Context) error {
 	return file.write(b.devFile())
 }
 
+// claimFolder writes down whose ports these are, so that nobody else starts here,
+// and that nothing is ready.
+func (b *builder) claimFolder() error {
+	if err := os.MkdirAll(b.dir, 0o700); err != nil {
+		return fmt.Errorf("make the folder: %w", err)
+	}
+	if err := os.Remove(b.devFile()); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return writeJSON(b.portsFile(), b.inUse())
+}
+
 // firstStart loads the folder's installation, or makes it.
 func (b *builder) firstStart(ctx context.Context) (*config.Serve, server.Operator, error) {
 	var op server.Operator
@@ -159,11 +168,14 @@ func (b *builder) firstStart(ctx context.Context) (*config.Serve, server.Operato
 		return nil, op, err
 	}
 	// operator.json is written last: what stands here without it is of a first
-	// start that broke off, and nobody knows its keys.
+	// start that broke off, and nobody knows its names.
 	for _, left := range []string{b.database(), b.database() + "-wal", b.database() + "-shm", b.operatorKey()} {
 		if err := os.Remove(left); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return nil, op, err
 		}
+	}
+	if err := server.RemoveUnfinished(b.dir); err != nil {
+		return nil, op, err
 	}
 	if err := replaceFile(b.serveConfig(), serveYAML(b.listeners, b.paths)); err != nil {
 		return nil, op, err
@@ -174,9 +186,6 @@ func (b *builder) firstStart(ctx context.Context) (*config.Serve, server.Operato
 	}
 	op, err = server.Init(ctx, cfg, server.FirstStart{TrustDomain: trustDomain, OperatorKeyFile: b.operatorKey(), Now: b.Now})
 	if err != nil {
-		return nil, op, err
-	}
-	if err := writeJSON(b.portsFile(), b.inUse()); err != nil {
 		return nil, op, err
 	}
 	return cfg, op, writeJSON(b.operatorFile(), op)

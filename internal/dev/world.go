@@ -64,7 +64,7 @@ func (w *world) organisation(ctx context.Context, name string) (id string, err e
 		return "", err
 	}
 	for _, o := range all.Items {
-		if o.Name == name {
+		if o.Name == name && o.State == active {
 			return o.ID, nil
 		}
 	}
@@ -97,7 +97,7 @@ func (w *world) application(ctx context.Context, organisation string, a admin.Ne
 		return admin.Application{}, err
 	}
 	for _, have := range all.Items {
-		if have.Name == a.Name {
+		if have.Name == a.Name && have.State == active {
 			return have, nil
 		}
 	}

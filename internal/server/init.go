@@ -60,66 +60,44 @@ type Operator struct {
 }
 
 // Init makes database, key-encryption key, CA, token signing key, the operator's
-// organisation and its first owner. It is refused when the database exists. All
-// of it appears at once: the database is built under another name and renamed
-// when it is whole, and files made on the way are removed when a step fails.
+// organisation and its first owner. It is refused when the database exists. All of
+// it appears at once, or nothing: it is built in a folder of its own beside the
+// database, and the database gets its name last.
 func Init(ctx context.Context, cfg *config.Serve, first FirstStart) (op Operator, err error) {
 	path, err := store.Path(cfg.Database)
 	if err != nil {
 		return op, err
 	}
-	if _, err := os.Lstat(path); err == nil {
-		return op, &InitialisedError{Database: path}
-	} else if !errors.Is(err, os.ErrNotExist) {
-		return op, fmt.Errorf("look for the database: %w", err)
-	}
-	var made []string
-	defer func() {
-		if err != nil {
-			for _, f := range made {
-				_ = os.Remove(f)
-			}
-		}
-	}()
-	building := filepath.Join(filepath.Dir(path), ".new-"+filepath.Base(path))
-	for _, suffix := range []string{"", "-wal", "-shm"} {
-		if err := os.Remove(building + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return op, fmt.Errorf("remove an unfinished database: %w", err)
-		}
-		made = append(made, building+suffix)
-	}
-	kek, created, err := keyEncryptionKey(cfg.KeyEncryptionKeyFile)
-	if err != nil {
+	if err := free(path, first.OperatorKeyFile); err != nil {
 		return op, err
 	}
-	if created {
-		made = append(made, cfg.KeyEncryptionKeyFile)
+	staging, err := os.MkdirTemp(filepath.Dir(path), stagingPrefix+"*")
+	if err != nil {
+		return op, fmt.Errorf("make a folder beside the database: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(staging)) }()
+	kek, kekFile, err := keyEncryptionKey(cfg.KeyEncryptionKeyFile, staging)
+	if err != nil {
+		return op, err
 	}
 	key, err := jose.GenerateKey(jose.ES256, rand.Reader)
 	if err != nil {
 		return op, err
 	}
-	pem, err := jose.MarshalPrivateKeyPEM(key)
+	ownerKey, err := jose.MarshalPrivateKeyPEM(key)
 	if err != nil {
 		return op, err
 	}
-	if err := writeNew(first.OperatorKeyFile, pem); err != nil {
-		return op, fmt.Errorf("write the operator's key: %w", err)
-	}
-	made = append(made, first.OperatorKeyFile)
 	public, err := jose.NewPublicKey(key.Public(), jose.ES256, "")
 	if err != nil {
 		return op, err
 	}
-	op, err = build(ctx, building, kek, cfg, first, public)
-	if err != nil {
+	database := filepath.Join(staging, "holdfast.db")
+	if op, err = build(ctx, database, kek, cfg, first, public); err != nil {
 		return op, err
 	}
 	op.KeyFile = first.OperatorKeyFile
-	if err := os.Rename(building, path); err != nil {
-		return op, fmt.Errorf("put the database in place: %w", err)
-	}
-	return op, syncFolder(filepath.Dir(path))
+	return op, publish{database: database, as: path, ownerKey: ownerKey, ownerKeyFile: first.OperatorKeyFile, kek: kekFile, kekAs: cfg.KeyEncryptionKeyFile}.run()
 }
 
 // InitialisedError is a second first start.
@@ -127,6 +105,13 @@ type InitialisedError struct{ Database string }
 
 func (e *InitialisedError) Error() string {
 	return fmt.Sprintf("%s exists: this installation has its owner already", e.Database)
+}
+
+// KeyFileExistsError is an operator's key that would have been replaced.
+type KeyFileExistsError struct{ File string }
+
+func (e *KeyFileExistsError) Error() string {
+	return fmt.Sprintf("%s exists: an operator's key is never replaced", e.File)
 }
 
 // build fills a new database with what an installation has before anybody uses it.
@@ -178,33 +163,4 @@ func build(ctx context.Context, path string, kek *envelope.Key, cfg *config.Serv
 		Organisation: string(org.ID), ClientID: string(app.ClientID), KeyID: owner.KeyID(),
 		Scope: AdminScope, Resource: AdminResource(cfg.Issuer),
 	}, err
-}
-
-// keyEncryptionKey reads the key, or makes it where there is none.
-func keyEncryptionKey(path string) (k *envelope.Key, created bool, err error) {
-	k, err = envelope.LoadKeyFile(path)
-	if errors.Is(err, os.ErrNotExist) {
-		k, err = envelope.CreateKeyFile(path)
-		return k, err == nil, err
-	}
-	return k, false, err
-}
-
-// writeNew writes a file of mode 0600 that must not exist, and syncs it.
-func writeNew(path string, data []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	return errors.Join(err, f.Sync(), f.Close())
-}
-
-// syncFolder makes a rename in the folder durable.
-func syncFolder(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

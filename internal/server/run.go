@@ -75,6 +75,7 @@ func (l Listeners) Close() error {
 // and closes the server. It takes the listeners over.
 func (s *Server) Run(ctx context.Context, l Listeners) (err error) {
 	defer func() { err = errors.Join(err, s.Close()) }()
+	s.renew(ctx)                                                       // keys may have come to their end while nobody ran
 	background, stop := context.WithCancel(context.WithoutCancel(ctx)) // outlives the draining requests
 	g, failing := errgroup.WithContext(background)
 	g.Go(func() error { return s.directory.Run(failing) })
@@ -144,10 +145,15 @@ func (s *Server) keepHouse(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+			s.renew(ctx)
 		}
-		if err := errors.Join(s.keys.Renew(ctx), s.tables.keys.refresh(), s.tls.renew()); err != nil {
-			s.process.Log.ErrorContext(ctx, "housekeeping", "cause", err.Error())
-		}
+	}
+}
+
+// renew fails only until it is tried again: what is there goes on working.
+func (s *Server) renew(ctx context.Context) {
+	if err := errors.Join(s.keys.Renew(ctx), s.tables.keys.refresh(), s.tls.renew()); err != nil {
+		s.process.Log.ErrorContext(ctx, "housekeeping", "cause", err.Error())
 	}
 }
 

@@ -68,6 +68,9 @@ func open(ctx context.Context, cfg *config.Serve, p Process, how store.Options) 
 		return nil, err
 	}
 	kek, err := envelope.LoadKeyFile(cfg.KeyEncryptionKeyFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &KeyMissingError{File: cfg.KeyEncryptionKeyFile}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -164,6 +167,13 @@ type OtherIssuerError struct{ Database, Has, Wants string }
 
 func (e *OtherIssuerError) Error() string {
 	return fmt.Sprintf("%s belongs to the issuer %s, and the configuration says %s", e.Database, e.Has, e.Wants)
+}
+
+// KeyMissingError is a database whose key-encryption key is not there.
+type KeyMissingError struct{ File string }
+
+func (e *KeyMissingError) Error() string {
+	return fmt.Sprintf("key-encryption key %s does not exist", e.File)
 }
 
 // OtherKeyError is a database whose keys are sealed under another key-encryption key.
