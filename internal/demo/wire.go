@@ -82,8 +82,16 @@ type attempt struct {
 	header http.Header
 	form   url.Values
 	status int
-	code   string // "error" in the challenge or in the body; "" for none
+	code   string // "error" in the challenge, or in the body of the token endpoint's answer; "" for none
 	reason string // in the event
+}
+
+// told tells whether the answer has the error code where it belongs.
+func (t attempt) told(a answer) bool {
+	if t.form != nil {
+		return errorCode(a.body) == t.code // RFC 6749 section 5.2
+	}
+	return strings.Contains(a.challenge(), `error="`+t.code+`"`) // RFC 6750 section 3
 }
 
 // try makes the attempt and holds it against what must come of it.
@@ -98,7 +106,7 @@ func (s *story) try(ctx context.Context, t attempt) (Observation, error) {
 		return o, err
 	case a.status != t.status:
 		return o, fmt.Errorf("%s: status %d, not %d", t.did, a.status, t.status)
-	case t.code != "" && o.Error != t.code && !strings.Contains(a.challenge(), `error="`+t.code+`"`):
+	case t.code != "" && !t.told(a):
 		return o, fmt.Errorf("%s: the answer does not say %s", t.did, t.code)
 	case o.Reason != t.reason:
 		return o, fmt.Errorf("%s: the event's reason is %q, not %q", t.did, o.Reason, t.reason)
