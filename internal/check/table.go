@@ -61,6 +61,7 @@ func Holdfast() Table {
 			// Tools of this repository.
 			{Package: "internal/check"},
 			{Package: "internal/testrun"},
+			{Package: "bench/compare", Clock: true},
 			{Package: "internal/mutate", Clock: true},
 		},
 	}
