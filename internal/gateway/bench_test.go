@@ -55,7 +55,7 @@ func BenchmarkProxy(b *testing.B) {
 			b.Fatal(err)
 		}
 		s.Serve(b, &httputil.ReverseProxy{
-			Rewrite: func(p *httputil.ProxyRequest) { p.SetURL(target) }, FlushInterval: -1,
+			Rewrite:   func(p *httputil.ProxyRequest) { p.SetURL(target) },
 			Transport: &http.Transport{MaxIdleConnsPerHost: 128, DisableCompression: true},
 		})
 		header := http.Header{"Authorization": {"Bearer " + s.token(s.client.ToCertificate())}}

@@ -48,11 +48,12 @@ func (g *Gateway) send(w http.ResponseWriter, r *web.Request, f *forward) error 
 	return nil
 }
 
+// newProxy leaves FlushInterval alone: answers without a length, and server-sent
+// events, pass as they come, and the others are not cut in two.
 func (g *Gateway) newProxy(r *route) *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
 		Rewrite:        rewrite,
 		Transport:      g.transport(r.Upstream, r.UpstreamTLS),
-		FlushInterval:  -1,
 		BufferPool:     g.buffers,
 		ModifyResponse: finish,
 		ErrorHandler:   func(_ http.ResponseWriter, r *http.Request, err error) { forwarding(r.Context()).err = err },
