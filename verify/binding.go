@@ -97,7 +97,7 @@ func (c *check) checkProof(ctx context.Context) (nonce string, err error) {
 	if err := proof.Check(c.now, dpop.Expect{Method: r.Method, URL: r.URL, AccessToken: c.token}); err != nil {
 		return "", c.refuse(proofReason(err), err)
 	}
-	if c.needsNonce() && !c.nonces.Check(c.now, proof.Nonce, proof.JKT, c.oldestNonce()) {
+	if c.needsNonce(proof.Nonce) && !c.nonces.Check(c.now, proof.Nonce, proof.JKT, c.oldestNonce()) {
 		return "", c.withNonce(c.refuse(NonceRequired, nil), proof.JKT)
 	}
 	first, err := c.replay.FirstUse(ctx, proof.UseKey(), proof.KeepUntil())
@@ -132,7 +132,10 @@ func proofReason(err error) Reason {
 func (c *check) inDoubt() bool { return c.now.Before(c.doubtUntil) }
 
 // needsNonce: NonceOff goes with a shared replay store, where there is no doubt.
-func (c *check) needsNonce() bool { return c.policy.rules.Nonce == NonceAlways || c.inDoubt() }
+// A nonce that is there must be one of ours in any case (RFC 9449 section 4.3 (10)).
+func (c *check) needsNonce(sent string) bool {
+	return sent != "" || c.policy.rules.Nonce == NonceAlways || c.inDoubt()
+}
 
 // oldestNonce is before when a nonce must not have been issued.
 func (c *check) oldestNonce() (t time.Time) {

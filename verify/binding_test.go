@@ -352,6 +352,13 @@ func TestNonce(t *testing.T) {
 		w := newWorld(t, justStarted, func(w *world) { w.config.SharedReplay = true })
 		w.served(ask(w, w.keyToken(), ""))
 	})
+	t.Run("RFC 9449 §4.3 (10): without doubt none is needed, but none is good that is not ours", func(t *testing.T) {
+		w := newWorld(t, func(w *world) { w.config.SharedReplay = true })
+		token := w.keyToken()
+		w.served(ask(w, token, ""))
+		e := w.refused(ask(w, token, "junk"), verify.NonceRequired, 401)
+		w.served(ask(w, token, e.Nonce))
+	})
 	t.Run("off, with a shared store", func(t *testing.T) {
 		w := newWorld(t, justStarted, func(w *world) { w.config.SharedReplay, w.rules.Nonce = true, verify.NonceOff })
 		w.served(ask(w, w.keyToken(), ""))

@@ -57,7 +57,8 @@ func (s *Server) bindKey(now time.Time, d *directory.Snapshot, client *directory
 		return bound{}, badProof("proof_key_not_accepted", nil)
 	}
 	nonce := s.Nonces.Issue(now, proof.JKT)
-	if client.RequireNonce && !s.Nonces.Check(now, proof.Nonce, proof.JKT, time.Time{}) { // RFC 9449 section 8
+	// RFC 9449 sections 4.3 (10) and 8: a nonce that is there must be one of ours.
+	if (client.RequireNonce || proof.Nonce != "") && !s.Nonces.Check(now, proof.Nonce, proof.JKT, time.Time{}) {
 		return bound{}, &oauth.Error{Code: oauth.UseDPoPNonce, Status: http.StatusBadRequest, Reason: "proof_nonce",
 			Description: "DPoP proof needs the nonce of this answer", Nonce: nonce}
 	}
@@ -93,7 +94,7 @@ func badProof(reason string, cause error) error {
 }
 
 func badCertificate(reason string, cause error) error {
-	return oauth.Refuse(oauth.InvalidRequest, reason, "tokens of this client are bound to its certificate, which this request lacks", cause)
+	return oauth.Refuse(oauth.InvalidRequest, reason, "tokens of this client are bound to a certificate of its own, and this request shows none", cause)
 }
 
 // asBinding turns a certificate that does not authenticate into one that does

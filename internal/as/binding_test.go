@@ -106,9 +106,12 @@ func TestNonce(t *testing.T) {
 		a = ask(a.Header().Get("DPoP-Nonce"), func(c *call) { c.form = form.form })
 		w.issued(a, cnf.ToKey(key.Public().Thumbprint()))
 	})
-	t.Run("a client without the policy may send any", func(t *testing.T) {
+	t.Run("RFC 9449 §4.3 (10): a client without the policy needs none, but none that is not ours", func(t *testing.T) {
 		w.Edit("jwt-dpop", func(a *directory.Application) { a.RequireNonce = false })
-		w.issued(ask("abc", nil), cnf.ToKey(key.Public().Thumbprint()))
+		w.issued(ask(nil, nil), cnf.ToKey(key.Public().Thumbprint()))
+		a := ask("abc", nil)
+		w.refusal(a, 400, "use_dpop_nonce", "proof_nonce")
+		w.issued(ask(a.Header().Get("DPoP-Nonce"), nil), cnf.ToKey(key.Public().Thumbprint()))
 	})
 }
 

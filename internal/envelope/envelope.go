@@ -8,8 +8,10 @@
 package envelope
 
 import (
+	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
@@ -34,6 +36,8 @@ const (
 type Key struct {
 	aead cipher.AEAD  // behind an interface, so that no printing by reflection reaches the key
 	id   [idSize]byte // the first bytes of the key's SHA-256
+	// derive makes other secrets of the key; a function for the same reason.
+	derive func(purpose string) [32]byte
 }
 
 func newKey(secret []byte) (*Key, error) {
@@ -46,8 +50,20 @@ func newKey(secret []byte) (*Key, error) {
 		return nil, err
 	}
 	digest := sha256.Sum256(secret)
-	return &Key{aead: aead, id: [idSize]byte(digest[:idSize])}, nil
+	k := &Key{aead: aead, id: [idSize]byte(digest[:idSize])}
+	secret = bytes.Clone(secret)
+	k.derive = func(purpose string) [32]byte {
+		mac := hmac.New(sha256.New, secret)
+		mac.Write([]byte("holdfast derived secret\x00" + purpose))
+		return [32]byte(mac.Sum(nil))
+	}
+	return k, nil
 }
+
+// Derive makes a secret for one purpose: the same on every node that has this
+// key, and after a restart; none tells of another or of the key (HMAC-SHA-256 as
+// the expansion of NIST SP 800-108). The zero Key panics.
+func (k *Key) Derive(purpose string) [32]byte { return k.derive(purpose) }
 
 // Seal encrypts plaintext under name.
 func (k *Key) Seal(name string, plaintext []byte) ([]byte, error) {

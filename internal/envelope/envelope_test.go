@@ -282,3 +282,25 @@ func FuzzOpen(f *testing.F) {
 		}
 	})
 }
+
+func TestDerive(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "kek")
+	first, err := envelope.CreateKeyFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := envelope.LoadKeyFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := envelope.CreateKeyFile(path + "2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first.Derive("a") != again.Derive("a") {
+		t.Error("a restart changes what is derived")
+	}
+	if first.Derive("a") == first.Derive("b") || first.Derive("a") == other.Derive("a") {
+		t.Error("another purpose or another key derives the same")
+	}
+}

@@ -44,6 +44,7 @@ type Server struct {
 	tls       *certificates
 	tables    tables
 	operator  directory.OrganisationID
+	nonces    *dpop.Nonces
 	ending    chan struct{} // closed when the drain begins
 }
 
@@ -83,7 +84,10 @@ func open(ctx context.Context, cfg *config.Serve, p Process, how store.Options) 
 			err = errors.Join(err, st.Close())
 		}
 	}()
-	s = &Server{cfg: cfg, process: p, store: st, ending: make(chan struct{})}
+	s = &Server{
+		cfg: cfg, process: p, store: st, ending: make(chan struct{}),
+		nonces: dpop.NewNonces(kek.Derive("dpop nonces")), // every node with this key accepts each other's
+	}
 	if err := s.identify(ctx); err != nil {
 		return nil, err
 	}
@@ -190,10 +194,6 @@ func (e *OtherKeyError) Unwrap() error { return e.Err }
 
 // authorizationServer is the protocol's part.
 func (s *Server) authorizationServer(trustDomain string) (*as.Server, error) {
-	var secret [32]byte
-	if _, err := rand.Read(secret[:]); err != nil {
-		return nil, err
-	}
 	pool := s.authority.Pool()
 	return as.New(as.Config{
 		Issuer:    s.cfg.Issuer,
@@ -205,7 +205,7 @@ func (s *Server) authorizationServer(trustDomain string) (*as.Server, error) {
 		},
 		Keys:      s.signingKeys,
 		Uses:      s.store,
-		Nonces:    dpop.NewNonces(secret),
+		Nonces:    s.nonces,
 		TokenLife: s.cfg.Token.Life,
 		Random:    rand.Reader,
 		Now:       s.process.Now,

@@ -2,10 +2,9 @@ package server
 
 import (
 	"context"
-	"crypto/rand"
 	"net/http"
+	"net/url"
 
-	"github.com/holdfast-auth/holdfast/dpop"
 	"github.com/holdfast-auth/holdfast/internal/admin"
 	"github.com/holdfast-auth/holdfast/internal/as"
 	"github.com/holdfast-auth/holdfast/internal/directory"
@@ -34,19 +33,30 @@ func (s *Server) build(trustDomain string) (t tables, err error) {
 	if err != nil {
 		return t, err
 	}
-	feedGuard, err := newGuard(verifier, s.cfg.Issuer, verify.Rules{
+	issuer, err := url.Parse(s.cfg.Issuer)
+	if err != nil {
+		return t, err
+	}
+	origin := issuer.Scheme + "://" + issuer.Host
+	feedGuard, err := newGuard(verifier, origin, verify.Rules{
 		Resource: FeedResource(s.cfg.Issuer), Scopes: []string{FeedScope}, Binding: verify.BindDPoP, Nonce: verify.NonceOff,
+		MetadataURL: httpmw.MetadataURL(origin, FeedResource(s.cfg.Issuer)),
 	})
 	if err != nil {
 		return t, err
 	}
 	adminGuard, err := newGuard(verifier, s.cfg.AdminURL, verify.Rules{
 		Resource: AdminResource(s.cfg.Issuer), Scopes: []string{AdminScope}, Binding: verify.BindEither, Nonce: verify.NonceOff,
+		MetadataURL: httpmw.MetadataURL(origin, AdminResource(s.cfg.Issuer)),
 	})
 	if err != nil {
 		return t, err
 	}
-	public := append(authorization.PublicRoutes(), web.Route{Pattern: "GET /feed", Handler: feedGuard.handler(feed.Handler(s.directory, s.ending))})
+	// Both resources are named below the issuer, and described there (RFC 9728).
+	documents := httpmw.NewMetadata(verifier, feedGuard.edge, feedGuard.policy, adminGuard.policy)
+	public := append(authorization.PublicRoutes(),
+		web.Route{Pattern: "GET /.well-known/oauth-protected-resource/", Handler: web.Plain(documents)},
+		web.Route{Pattern: "GET " + issuer.Path + "/feed", Handler: feedGuard.handler(feed.Handler(s.directory, s.ending))})
 	t.public = web.NewTable(s.options("public", as.Render), public)
 	t.mtls = web.NewTable(s.options("mtls", as.Render), authorization.MTLSRoutes())
 	t.admin, err = s.adminTable(adminGuard)
@@ -56,17 +66,13 @@ func (s *Server) build(trustDomain string) (t tables, err error) {
 // verifier stands before our own resources. Its record of used proofs is the
 // store's, so that a restart forgets nothing and nodes share it.
 func (s *Server) verifier(keys *localKeys) (*verify.Verifier, error) {
-	var secret [32]byte
-	if _, err := rand.Read(secret[:]); err != nil {
-		return nil, err
-	}
 	local := knowledge{s.directory}
 	return verify.New(verify.Config{
 		Issuers:      []verify.Issuer{{URL: s.cfg.Issuer, Algorithms: verify.Algorithms()}},
 		Keys:         keys.static,
 		Replay:       localUses{s.store},
 		SharedReplay: true,
-		Nonces:       dpop.NewNonces(secret),
+		Nonces:       s.nonces,
 		Revocation:   local,
 		Certificates: local,
 		Now:          s.process.Now,
