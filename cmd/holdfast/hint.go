@@ -30,6 +30,7 @@ func hint(err error) string {
 		{is[*dev.PortsFixedError](err), "start it without --port, or in another folder"},
 		{is[*server.InitialisedError](err), "operators are added by an owner; a new installation needs another database"},
 		{is[*server.NotInitialisedError](err), "run holdfast init with the same configuration first"},
+		{is[*server.TrustDomainError](err), "name one with --trust-domain, such as example.com; it never changes"},
 		{is[*server.KeyFileExistsError](err), "name another file with --operator-key, or remove it if a first start broke off"},
 		{is[*server.KeyMissingError](err), "put back the copy of it that is kept apart from the database: nothing else opens the keys in there"},
 		{is[*server.OtherKeyError](err), "is it the right file, and the right database?"},

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/holdfast-auth/holdfast/cnf"
@@ -68,6 +69,9 @@ func Init(ctx context.Context, cfg *config.Serve, first FirstStart) (op Operator
 	if err != nil {
 		return op, err
 	}
+	if !isTrustDomain(first.TrustDomain) {
+		return op, &TrustDomainError{first.TrustDomain}
+	}
 	if err := free(path, first.OperatorKeyFile); err != nil {
 		return op, err
 	}
@@ -98,6 +102,18 @@ func Init(ctx context.Context, cfg *config.Serve, first FirstStart) (op Operator
 	}
 	op.KeyFile = first.OperatorKeyFile
 	return op, publish{database: database, as: path, ownerKey: ownerKey, ownerKeyFile: first.OperatorKeyFile, kek: kekFile, kekAs: cfg.KeyEncryptionKeyFile}.run()
+}
+
+// TrustDomainError is a trust domain that certificates cannot name.
+type TrustDomainError struct{ TrustDomain string }
+
+func (e *TrustDomainError) Error() string {
+	return fmt.Sprintf("trust domain %q is not 1 to 255 of a-z, 0-9, '.', '-' and '_'", e.TrustDomain)
+}
+
+// isTrustDomain is section 2.1 of the SPIFFE ID specification.
+func isTrustDomain(s string) bool {
+	return s != "" && len(s) <= 255 && strings.TrimLeft(s, "abcdefghijklmnopqrstuvwxyz0123456789.-_") == ""
 }
 
 // InitialisedError is a second first start.
