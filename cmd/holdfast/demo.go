@@ -22,6 +22,7 @@ Exits 0 only if every step held.`,
 		Example: "  holdfast demo\n  holdfast demo --json",
 		Args:    usageArgs(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
+			setProcessors()
 			return demo.Run(c.Context(), demo.Options{Out: env.Stdout, JSON: asJSON, Now: time.Now})
 		},
 	}

@@ -44,6 +44,7 @@ everything is; without it, the folder is thrown away at the end.`,
 			if verbose {
 				o.Events = env.Stderr
 			}
+			setProcessors()
 			stack, err := dev.Start(c.Context(), o)
 			if err != nil {
 				return err

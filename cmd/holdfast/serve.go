@@ -90,6 +90,7 @@ the one before.`,
 }
 
 func runServer(ctx context.Context, env environment, cfg *config.Serve) error {
+	setProcessors()
 	log, err := newLog(env, cfg.Log)
 	if err != nil {
 		return err
