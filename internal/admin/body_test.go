@@ -60,7 +60,7 @@ func TestBodies(t *testing.T) {
 		{"a name that is too long", "/organisations", `{"name":"` + strings.Repeat("s", 300) + `"}`, 422, "not_valid", "body.name"},
 		{"an unknown method of authentication", "/applications", `{"name":"x","organisation":"o","auth_method":"client_secret_basic","binding":"dpop"}`, 422, "not_valid", "body.auth_method"},
 		{"no binding", "/applications", `{"name":"x","organisation":"o","auth_method":"private_key_jwt","binding":"none"}`, 422, "not_valid", "body.binding"},
-		{"a list of a list", "/resources", `{"uri":"https://a","organisation":"o","scopes":[["sesame"]]}`, 422, "not_valid", "body.scopes[0]"},
+		{"a list of a list", "/resources", `{"uri":"https://a","organisation":"o","name":"n","scopes":[["sesame"]]}`, 422, "not_valid", "body.scopes[0]"},
 		{"a time that is none", "/applications/x/signing-keys", `{"jwk":{},"not_after":"sesame"}`, 422, "not_valid", "body.not_after"},
 		{"a key that is text", "/applications/x/signing-keys", `{"jwk":"sesame"}`, 422, "not_valid", "body.jwk"},
 		{"a life that is not whole", "/applications/x/certificate-requests", `{"csr":"x","life_seconds":1.5}`, 422, "not_valid", "body.life_seconds"},

@@ -64,6 +64,11 @@ func (a *api) showCredential(_ context.Context, _ Caller, in *credentialInput) (
 
 func (a *api) moveCredential(to directory.State) func(context.Context, Caller, *credentialInput) (*credentialOutput, error) {
 	return func(ctx context.Context, caller Caller, in *credentialInput) (*credentialOutput, error) {
+		if c := a.Directory.Current().Credential(directory.CredentialID(in.ID)); c != nil {
+			if err := a.keepOwner(caller, to, c.ClientID, c.ID); err != nil {
+				return nil, err
+			}
+		}
 		if err := a.Directory.SetCredentialState(ctx, caller.actor(), directory.CredentialID(in.ID), to); err != nil {
 			return nil, err
 		}

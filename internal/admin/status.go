@@ -6,13 +6,11 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/holdfast-auth/holdfast/internal/directory"
 	"github.com/holdfast-auth/holdfast/internal/web"
 )
 
-const (
-	maxAge      = 10 * time.Second // of the snapshot; beyond it no tokens are given
-	pingTimeout = 2 * time.Second
-)
+const pingTimeout = 2 * time.Second
 
 // Status tells load balancers and people how the process does. Its routes need
 // no token, change nothing and name nobody.
@@ -58,7 +56,7 @@ type check struct {
 func (s Status) ready(w http.ResponseWriter, r *web.Request) error {
 	age := s.Age()
 	snapshot, store := check{OK: true, AgeSeconds: age.Seconds()}, check{OK: true}
-	if age > maxAge {
+	if age > directory.MaxAge {
 		snapshot.OK, snapshot.Problem = false, "older than 10 s"
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), pingTimeout)

@@ -19,7 +19,7 @@ type Organisation struct {
 // NewOrganisation is the body that makes one.
 type NewOrganisation struct {
 	ID   string `json:"id,omitempty" doc:"Made by the server when omitted"`
-	Name string `json:"name" maxLength:"256"`
+	Name string `json:"name" minLength:"1" maxLength:"200"`
 }
 
 // Resource as the API shows it.
@@ -35,7 +35,7 @@ type Resource struct {
 type NewResource struct {
 	URI          string   `json:"uri" maxLength:"512" doc:"Audience: absolute, without fragment"`
 	Organisation string   `json:"organisation"`
-	Name         string   `json:"name,omitempty" maxLength:"256"`
+	Name         string   `json:"name" minLength:"1" maxLength:"200"`
 	Scopes       []string `json:"scopes" nullable:"false" maxItems:"100"`
 	Servers      []string `json:"servers,omitempty" maxItems:"100" doc:"Applications that may introspect tokens for it"`
 }
@@ -62,7 +62,7 @@ type Application struct {
 type NewApplication struct {
 	ClientID     string  `json:"client_id,omitempty" doc:"Made by the server when omitted"`
 	Organisation string  `json:"organisation"`
-	Name         string  `json:"name,omitempty" maxLength:"256"`
+	Name         string  `json:"name" minLength:"1" maxLength:"200"`
 	AuthMethod   string  `json:"auth_method" enum:"private_key_jwt,tls_client_auth,self_signed_tls_client_auth"`
 	Binding      string  `json:"binding" enum:"mtls,dpop" doc:"What its access tokens are bound to"`
 	RequireNonce bool    `json:"require_nonce,omitempty" doc:"Demand a DPoP nonce at the token endpoint"`

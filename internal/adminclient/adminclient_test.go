@@ -148,12 +148,12 @@ func TestRequests(t *testing.T) {
 			_, err := c.IssueCertificate(ctx, "s", admin.NewRequest{CSR: "pem"})
 			return err
 		},
-		`POST /v1/resources {"uri":"u","organisation":"o","scopes":["s"]}`: func() error {
-			_, err := c.CreateResource(ctx, admin.NewResource{URI: "u", Organisation: "o", Scopes: []string{"s"}})
+		`POST /v1/resources {"uri":"u","organisation":"o","name":"n","scopes":["s"]}`: func() error {
+			_, err := c.CreateResource(ctx, admin.NewResource{URI: "u", Organisation: "o", Name: "n", Scopes: []string{"s"}})
 			return err
 		},
-		`POST /v1/applications {"organisation":"o","auth_method":"m","binding":"b"}`: func() error {
-			_, err := c.CreateApplication(ctx, admin.NewApplication{Organisation: "o", AuthMethod: "m", Binding: "b"})
+		`POST /v1/applications {"organisation":"o","name":"n","auth_method":"m","binding":"b"}`: func() error {
+			_, err := c.CreateApplication(ctx, admin.NewApplication{Organisation: "o", Name: "n", AuthMethod: "m", Binding: "b"})
 			return err
 		},
 	} {

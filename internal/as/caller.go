@@ -13,9 +13,6 @@ import (
 	"github.com/holdfast-auth/holdfast/mtls"
 )
 
-// maxAge is how old the snapshot may be that a decision is made on.
-const maxAge = 10 * time.Second
-
 // attempt collects what the request shows of its client.
 func attempt(r *web.Request, e endpoints, form oauth.Form) clientauth.Attempt {
 	t := clientauth.Attempt{Form: form, Authorization: r.Header["Authorization"]}
@@ -34,7 +31,7 @@ func attempt(r *web.Request, e endpoints, form oauth.Form) clientauth.Attempt {
 // snapshot is the directory to decide on. A node that is cut off from its
 // database does not know of revocations, and so decides nothing.
 func (s *Server) snapshot() (*directory.Snapshot, error) {
-	if s.Directory.Age() > maxAge {
+	if s.Directory.Age() > directory.MaxAge {
 		return nil, unavailable("snapshot_stale", nil)
 	}
 	return s.Directory.Current(), nil

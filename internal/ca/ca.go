@@ -81,6 +81,9 @@ type issuer struct {
 // Create makes root and issuing CA at first start, in one transaction. It is
 // directory.ErrExists when there are some.
 func Create(ctx context.Context, ring *keyring.Ring, trustDomain string) error {
+	if !validTrustDomain(trustDomain) {
+		return &directory.InvalidError{Field: "trust domain", Reason: "is 1 to 255 lower-case letters, digits, dots, hyphens and underscores"}
+	}
 	now := ring.Now()
 	root, err := newKey(keyring.Root)
 	if err != nil {
@@ -105,6 +108,16 @@ func Create(ctx context.Context, ring *keyring.Ring, trustDomain string) error {
 		return fmt.Errorf("sign issuing certificate: %w", err)
 	}
 	return ring.Create(ctx, "system", true, root, issuing)
+}
+
+// validTrustDomain is the SPIFFE ID specification's section 2.1.
+func validTrustDomain(name string) bool {
+	for i := range len(name) {
+		if c := name[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '.' && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return name != "" && len(name) <= 255
 }
 
 func newKey(p keyring.Purpose) (keyring.Key, error) {

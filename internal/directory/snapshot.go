@@ -8,6 +8,10 @@ import (
 	"github.com/holdfast-auth/holdfast/cnf"
 )
 
+// MaxAge is how old a snapshot may be that decisions are made on. A node that is
+// cut off from its database for longer answers 503: it would not know of revocations.
+const MaxAge = 10 * time.Second
+
 // Snapshot is the directory as of one change. It is immutable; a change makes a
 // new one that shares what did not change. Looking something up allocates nothing.
 type Snapshot struct {

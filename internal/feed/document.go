@@ -119,7 +119,7 @@ func parseDocument(data []byte) (*Document, error) {
 			var ms int64
 			ms, err = v.Integer()
 			d.Age = time.Duration(ms) * time.Millisecond
-			if ms < 0 || ms > maxAge.Milliseconds() {
+			if ms < 0 || ms > directory.MaxAge.Milliseconds() {
 				err = errors.New("out of bounds")
 			}
 		case "organisations":

@@ -27,8 +27,6 @@ type Source interface {
 
 const (
 	maxWait = 20 * time.Second
-	// maxAge is beyond which a server says nothing about revocations (design.md).
-	maxAge = 10 * time.Second
 	// maxBehind is how long a server may be behind a gateway that heard of a change
 	// from another node, before it must have been restored from a backup.
 	maxBehind = 5 * time.Second
@@ -151,7 +149,7 @@ func read(ctx context.Context, d Source, after int64) (*Document, error) {
 // unchanged says that at is still the newest, if that is known.
 func unchanged(d Source, at int64) (*Document, error) {
 	age := d.Age()
-	if age > maxAge {
+	if age > directory.MaxAge {
 		return nil, errCutOff
 	}
 	return &Document{Age: max(age, 0), Delta: directory.Delta{Sequence: at}}, nil

@@ -16,11 +16,8 @@ import (
 )
 
 const (
-	// maxSnapshotAge is how old our view of the directory may be before we give
-	// no more tokens and believe none of our own.
-	maxSnapshotAge = 10 * time.Second
-	drain          = 30 * time.Second // for requests under way at the end
-	housekeeping   = time.Minute
+	drain        = 30 * time.Second // for requests under way at the end
+	housekeeping = time.Minute
 )
 
 // Listeners are the sockets of a server.

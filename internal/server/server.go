@@ -108,6 +108,7 @@ func open(ctx context.Context, cfg *config.Serve, p Process, how store.Options) 
 		return nil, err
 	}
 	s.metrics = metrics.New(p.Version)
+	s.metrics.Watch("snapshot_age_seconds", "How long ago the directory's snapshot was last known to be the newest.", func() float64 { return s.directory.Age().Seconds() })
 	if s.tables, err = s.build(trustDomain); err != nil {
 		return nil, err
 	}

@@ -84,7 +84,7 @@ func newGuard(v *verify.Verifier, publicURL string, rules verify.Rules) (*guard,
 	if err != nil {
 		return nil, err
 	}
-	rules.MaxRevocationLag = maxSnapshotAge
+	rules.MaxRevocationLag = directory.MaxAge
 	policy, err := v.NewPolicy(rules)
 	if err != nil {
 		return nil, err

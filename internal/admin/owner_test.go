@@ -1,0 +1,64 @@
+package admin_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/holdfast-auth/holdfast/internal/admin"
+	"github.com/holdfast-auth/holdfast/internal/adminclient"
+	"github.com/holdfast-auth/holdfast/internal/jose"
+	"github.com/holdfast-auth/holdfast/internal/verifytest"
+)
+
+func TestLastOwner(t *testing.T) {
+	w, ctx := newWorld(t), t.Context()
+	_, err := w.admin.CreateResource(ctx, admin.NewResource{URI: resource, Organisation: string(w.owner.ID), Name: "admin", Scopes: []string{"admin"}})
+	check(t, err)
+	owner := func(name string, grants ...admin.Grant) (application, credential string) {
+		a, err := w.admin.CreateApplication(ctx, admin.NewApplication{
+			Organisation: string(w.owner.ID), Name: name, AuthMethod: "private_key_jwt", Binding: "dpop", Grants: grants,
+		})
+		check(t, err)
+		c, err := w.admin.RegisterKey(ctx, a.ClientID, admin.NewSigningKey{JWK: verifytest.NewSigner(t, jose.ES256, "").Public().JWK()})
+		check(t, err)
+		return a.ClientID, c.ID
+	}
+	opens := admin.Grant{Resource: resource, Scopes: []string{"admin"}}
+	first, firstKey := owner("first", opens)
+	gateway, gatewayKey := owner("gateway, which opens nothing here")
+	refused := func(what string, err error) {
+		t.Helper()
+		e, ok := errors.AsType[*adminclient.Error](err)
+		if !ok || e.Status != 409 || !strings.Contains(e.Detail, "last owner") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	application := func(move func(context.Context, string) (admin.Application, error), id string) error {
+		_, err := move(ctx, id)
+		return err
+	}
+	credential := func(move func(context.Context, string) (admin.Credential, error), id string) error {
+		_, err := move(ctx, id)
+		return err
+	}
+	refused("revoke the last owner", application(w.admin.RevokeApplication, first))
+	refused("suspend the last owner", application(w.admin.SuspendApplication, first))
+	refused("revoke its last key", credential(w.admin.RevokeCredential, firstKey))
+	refused("its last key is compromised", credential(w.admin.CompromiseCredential, firstKey))
+	refused("suspend its last key", credential(w.admin.SuspendCredential, firstKey))
+	check(t, credential(w.admin.RevokeCredential, gatewayKey))
+	check(t, application(w.admin.RevokeApplication, gateway))
+
+	second, secondKey := owner("second", opens)
+	check(t, application(w.admin.SuspendApplication, second))
+	refused("the other owner is suspended", credential(w.admin.RevokeCredential, firstKey))
+	check(t, application(w.admin.ResumeApplication, second))
+	check(t, credential(w.admin.SuspendCredential, secondKey))
+	refused("the other owner's key is suspended", application(w.admin.RevokeApplication, first))
+	check(t, credential(w.admin.ResumeCredential, secondKey))
+	check(t, credential(w.admin.RevokeCredential, firstKey))
+	check(t, application(w.admin.RevokeApplication, first))
+	refused("and now the second is the last", application(w.admin.RevokeApplication, second))
+}
