@@ -117,23 +117,24 @@ func LoadCertificate(certificateFile, keyFile string) (*tls.Certificate, error) 
 }
 
 // LoadRoots reads the CA certificates that servers are verified by. A file
-// without any is an error: an empty pool must not come to mean the system's.
+// without any is an error, ErrRoots as all of them: an empty pool must not come to
+// mean the system's.
 func LoadRoots(file string) (*x509.CertPool, error) {
 	data, err := readPEM(file)
 	if err != nil {
-		return nil, fmt.Errorf("read CA certificates: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrRoots, err)
 	}
 	roots, found := x509.NewCertPool(), false
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
 		c, err := x509.ParseCertificate(block.Bytes)
 		if err != nil || block.Type != "CERTIFICATE" {
-			return nil, fmt.Errorf("read CA certificates %s: a block that is not a certificate", file)
+			return nil, fmt.Errorf("%w %s: a block in it is not a certificate", ErrRoots, file)
 		}
 		roots.AddCert(c)
 		found = true
 	}
 	if !found {
-		return nil, fmt.Errorf("read CA certificates %s: there is none in it", file)
+		return nil, fmt.Errorf("%w %s: there is none in it", ErrRoots, file)
 	}
 	return roots, nil
 }

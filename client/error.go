@@ -12,6 +12,8 @@ var (
 	ErrInsecure = errors.New("a token is sent over https only")
 	// ErrRedirected is a redirect that would have carried a token to another origin.
 	ErrRedirected = errors.New("a token is not sent to the origin that a redirect names")
+	// ErrRoots is a file that does not hold the CA certificates that verify servers.
+	ErrRoots = errors.New("read CA certificates")
 	// ErrAnswer is an answer of the authorization server that cannot be used.
 	ErrAnswer = errors.New("unusable answer of the authorization server")
 )

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -47,6 +48,9 @@ func TestLoad(t *testing.T) {
 				err := f(bad)
 				if err == nil {
 					t.Fatal("accepted")
+				}
+				if strings.HasPrefix(name, "LoadRoots") != errors.Is(err, client.ErrRoots) {
+					t.Errorf("got %v", err)
 				}
 				if bad != dir && !strings.HasPrefix(name, "NewHTTP") && !strings.Contains(err.Error(), filepath.Base(bad)) {
 					t.Errorf("the error does not name the file: %v", err)

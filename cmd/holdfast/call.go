@@ -41,6 +41,9 @@ when the answer is not 2xx.`,
 			if err != nil {
 				return err
 			}
+			if _, err := source.Token(c.Context()); err != nil { // so that a refusal of it does not read as the API's
+				return err
+			}
 			return call(env, &http.Client{Transport: client.NewTransport(source)}, req, f.verbose)
 		},
 	}

@@ -144,7 +144,7 @@ func (f *consumerFlags) fromDev(target string) error {
 	}
 	d, err := dev.ReadFile(f.devFile)
 	if err != nil {
-		return fmt.Errorf("read %s: %w", f.devFile, err)
+		return err
 	}
 	setDefault(&f.issuer, d.Issuer)
 	setDefault(&f.caFile, d.CAFile)

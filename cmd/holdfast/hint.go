@@ -6,6 +6,7 @@ import (
 	"os"
 	"syscall"
 
+	"github.com/holdfast-auth/holdfast/client"
 	"github.com/holdfast-auth/holdfast/internal/config"
 	"github.com/holdfast-auth/holdfast/internal/demo"
 	"github.com/holdfast-auth/holdfast/internal/dev"
@@ -26,6 +27,8 @@ func hint(err error) string {
 		is   bool
 		text string
 	}{
+		{errors.Is(err, dev.ErrNoFile), "holdfast dev --dir FOLDER writes it there once everything answers"},
+		{errors.Is(err, client.ErrRoots), "name a PEM file with the certificate of the CA that the servers have theirs from"},
 		{is[*dev.PortError](err), "leave --port out for free ports, or name others"},
 		{is[*dev.PortsFixedError](err), "start it without --port, or in another folder"},
 		{is[*server.InitialisedError](err), "operators are added by an owner; a new installation needs another database"},

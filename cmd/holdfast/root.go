@@ -70,7 +70,7 @@ func say(w io.Writer, err error) {
 // parts are the errors that were joined, in their order.
 func parts(err error) (all []error) {
 	joined, ok := err.(interface{ Unwrap() []error })
-	if !ok {
+	if !ok || !strings.Contains(err.Error(), "\n") { // two that one sentence wraps are one
 		return []error{err}
 	}
 	for _, e := range joined.Unwrap() {

@@ -50,7 +50,10 @@ func versionCommand(env environment) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "version",
 		Short: "print the version and how this binary was built",
-		Args:  usageArgs(cobra.NoArgs),
+		Long: `Prints the version, the revision that it was built from, and the Go version and
+platform that it was built for.`,
+		Example: "  holdfast version\n  holdfast version --json",
+		Args:    usageArgs(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
 			f := facts()
 			if asJSON {

@@ -48,15 +48,21 @@ type FileClient struct {
 	CertKeyFile string `json:"cert_key_file,omitempty"`
 }
 
-// ReadFile reads a dev.json.
+// ErrNoFile is a dev.json that is not there.
+var ErrNoFile = errors.New("no dev.json")
+
+// ReadFile reads a dev.json. One that is not there is ErrNoFile.
 func ReadFile(path string) (File, error) {
 	var f File
 	data, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return f, fmt.Errorf("%w: %s does not exist", ErrNoFile, path)
+	}
 	if err != nil {
 		return f, err
 	}
-	if err := json.Unmarshal(data, &f); err != nil {
-		return f, fmt.Errorf("%s is not a dev.json: %w", path, err)
+	if err := json.Unmarshal(data, &f); err != nil || f.Issuer == "" {
+		return f, fmt.Errorf("%s is not a dev.json", path)
 	}
 	return f, nil
 }
