@@ -93,7 +93,7 @@ func finish(answer *http.Response) error {
 	if answer.StatusCode == http.StatusSwitchingProtocols {
 		return errSwitched
 	}
-	answer.Header.Del("DPoP-Nonce")
+	delete(answer.Header, "Dpop-Nonce")
 	httpmw.OfferNonce(answer.Header, forwarding(answer.Request.Context()).grant)
 	return nil
 }

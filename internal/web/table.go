@@ -17,6 +17,7 @@ type table struct {
 	Options
 	mux      *http.ServeMux
 	catchAll *line
+	choice   bool // there is more than the catch-all
 }
 
 // line is a route as the mux holds it.
@@ -36,6 +37,7 @@ func NewTable(o Options, routes []Route) http.Handler {
 			t.catchAll = l
 			continue
 		}
+		t.choice = true
 		t.mux.Handle(r.Pattern, l)
 	}
 	return t
@@ -60,9 +62,11 @@ func (t *table) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // route lets the mux choose the line. Until it has, the exchange keeps what the
 // mux itself would have answered away from the client.
 func (t *table) route(x *exchange) {
-	x.routing = true
-	t.mux.ServeHTTP(x, x.request.Request)
-	x.routing = false
+	if t.choice || x.request.RequestURI == "*" {
+		x.routing = true
+		t.mux.ServeHTTP(x, x.request.Request)
+		x.routing = false
+	}
 	if x.line == nil && x.muxStatus != http.StatusBadRequest {
 		x.line = t.catchAll
 	}
