@@ -127,12 +127,25 @@ func (f *consumerFlags) dpopKey() (crypto.Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := os.OpenFile(f.dpopKeyFile, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return nil, err
+	err = placeFile(f.dpopKeyFile, pem)
+	if errors.Is(err, os.ErrExist) { // another call of ours was faster
+		return client.LoadKey(f.dpopKeyFile)
 	}
-	_, err = file.Write(pem)
-	return key, errors.Join(err, file.Sync(), file.Close())
+	return key, err
+}
+
+// placeFile makes a file of mode 0600 that must not exist, whole or not at all.
+func placeFile(path string, data []byte) error {
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".new-*") // CreateTemp makes it 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name())
+	_, err = tmp.Write(data)
+	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
+		return err
+	}
+	return os.Link(tmp.Name(), path)
 }
 
 // fromDev fills what was not given from a dev.json: the client that was named,

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -67,30 +68,33 @@ func announce(w io.Writer, f dev.File, dir string, asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(w).Encode(f)
 	}
-	_, err := fmt.Fprintf(w, `Holdfast is ready on loopback. NOT FOR PRODUCTION: its keys lie in %s
+	var b strings.Builder
+	fmt.Fprintf(&b, `Holdfast is ready, on loopback only. NOT FOR PRODUCTION: every private key lies in
+%s
 
   authorization server  %s
   admin API             %s
-  gateway               %s   (/payments/ and /reports/)
+  gateway               %s   (an echo API behind /payments/ and /reports/)
 
 Sample applications:
+
 `, dir, f.Issuer, f.AdminURL, f.GatewayURL)
-	if err != nil {
-		return err
-	}
 	for _, c := range f.Clients {
-		if _, err := fmt.Fprintf(w, "  %s  %-28s tokens bound by %-5s scope %s\n", c.ClientID, c.AuthMethod, c.Binding, c.Scope); err != nil {
-			return err
-		}
+		fmt.Fprintf(&b, "  %s  %-27s  tokens bound by %-4s  scope %s\n", c.ClientID, c.AuthMethod, c.Binding, c.Scope)
 	}
 	file := filepath.Join(dir, dev.FileName)
-	_, err = fmt.Fprintf(w, `
-Try, in another terminal:
-  holdfast call --dev %[1]s -v %[2]s/payments/hello
-  holdfast token --dev %[1]s --client %[3]s -v
-  curl --cacert %[4]s %[2]s/payments/hello -i      (no token: 401, and what it takes)
+	fmt.Fprintf(&b, `
+Try in another terminal:
 
-Everything is in %[1]s. Ctrl-C ends it.
-`, file, f.GatewayURL, f.Clients[len(f.Clients)-1].ClientID, f.CAFile)
+  holdfast call --dev %[1]s -v %[2]s/payments/hello
+      a token bound to a key, a proof, 200 (and the echo says what the API was told)
+  curl --cacert %[3]s -i %[2]s/payments/hello
+      no token: 401, and the challenge says what it takes
+  holdfast token --dev %[1]s --client %[4]s
+      a token bound to a certificate; alone it opens nothing
+
+Where everything is: %[1]s. Ctrl-C ends it.
+`, file, f.GatewayURL, f.CAFile, f.Clients[len(f.Clients)-1].ClientID)
+	_, err := io.WriteString(w, b.String())
 	return err
 }
