@@ -37,6 +37,8 @@ test:
 mutate:
 	CGO_ENABLED=0 go run ./internal/mutate
 
+# What each part costs, and (./bench) the whole beside the least that the same
+# work costs. With floor and load at hand, go run ./bench/compare tells more.
 bench:
 	CGO_ENABLED=0 go test -run '^$$' -bench . -benchmem ./...
 
