@@ -38,7 +38,6 @@ var (
 	ErrTokenHash  = errors.New("proof is for another access token")
 	ErrTooOld     = errors.New("proof is too old")
 	ErrFromFuture = errors.New("proof is from the future")
-	ErrNonce      = errors.New("proof lacks a fresh nonce")
 )
 
 // Proof is a proof whose signature verified under the key it carries.

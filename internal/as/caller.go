@@ -3,6 +3,7 @@ package as
 import (
 	"context"
 	"errors"
+	"net/http"
 	"time"
 
 	"github.com/holdfast-auth/holdfast/internal/clientauth"
@@ -39,11 +40,10 @@ func (s *Server) snapshot() (*directory.Snapshot, error) {
 
 // unavailable is an outage of ours.
 func unavailable(reason string, cause error) error {
-	err := oauth.Refuse(oauth.TemporarilyUnavailable, reason, "try again later", cause)
-	if e, ok := oauth.AsError(err); ok {
-		e.RetryAfter = 2 * time.Second
+	return &oauth.Error{
+		Code: oauth.TemporarilyUnavailable, Status: http.StatusServiceUnavailable, RetryAfter: 2 * time.Second,
+		Reason: reason, Description: "try again later", Cause: cause,
 	}
-	return err
 }
 
 // authenticate finds who calls, and writes into the event what is known of them.

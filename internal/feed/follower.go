@@ -79,8 +79,8 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// Poll asks once and takes the answer. A gateway calls it before it begins to
-// serve, so that it never serves without knowing what is revoked.
+// Poll asks once and takes the answer. Until the first one a State is older than
+// every bound, so that no route is served without knowing what ended.
 func (f *Follower) Poll(ctx context.Context) error {
 	wait := f.Wait
 	if wait == 0 {

@@ -82,7 +82,7 @@ func inspectSQLite(path string) error {
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("database %s is not a regular file", path)
 	case info.Size() == 0:
-		return fmt.Errorf("database %s is an empty file; remove it and a new database will be made", path)
+		return fmt.Errorf("database %s is an empty file", path)
 	}
 	f, err := os.Open(path)
 	if err != nil {

@@ -81,13 +81,14 @@ func (e *Event) log(h slog.Handler) {
 	if !h.Enabled(ctx, level) {
 		return
 	}
-	var room [18]slog.Attr
+	var room [19]slog.Attr
 	attrs := append(room[:0], slog.String("request_id", e.RequestID), slog.String("listener", e.Listener))
 	text := func(key, value string) {
 		if value != "" {
 			attrs = append(attrs, slog.String(key, value))
 		}
 	}
+	text("peer", e.Peer)
 	text("route", e.Route)
 	text("method", e.Method)
 	attrs = append(attrs, slog.Int("status", e.Status), slog.Int64("duration_us", e.Duration.Microseconds()))

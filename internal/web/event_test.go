@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -38,6 +39,10 @@ func TestRecord(t *testing.T) {
 		return nil
 	})
 	delete(got, "request_id")
+	if _, err := netip.ParseAddrPort(got["peer"].(string)); err != nil {
+		t.Errorf("peer: %v", err)
+	}
+	delete(got, "peer")
 	want := map[string]any{
 		"time": "2026-01-02T03:04:05.0015Z", "level": "INFO", "msg": "request", "listener": "public", "route": "POST /token", "method": "POST",
 		"status": 200.0, "duration_us": 1500.0, "outcome": "issued", "reason": "because", "error": "an_error", "client_id": "c1", "organisation": "o1",

@@ -50,7 +50,7 @@ func (l *line) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 
 func (t *table) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{w: w}
-	x.event = Event{Time: t.Now(), RequestID: newRequestID(), Listener: t.Listener, Method: r.Method}
+	x.event = Event{Time: t.Now(), RequestID: newRequestID(), Listener: t.Listener, Peer: r.RemoteAddr, Method: r.Method}
 	x.request = Request{Request: r, Event: &x.event}
 	t.route(x)
 	defer t.finish(x)

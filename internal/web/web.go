@@ -17,6 +17,7 @@ type Event struct {
 	Time         time.Time // when the request arrived
 	RequestID    string    // 26 characters, also sent as the Request-Id header
 	Listener     string    // "public", "mtls", "admin", "gateway"
+	Peer         string    // address and port of the other end of the connection
 	Route        string    // the pattern that matched, never the path; "" for none
 	Method       string
 	Status       int
