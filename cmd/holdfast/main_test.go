@@ -33,6 +33,7 @@ func TestScripts(t *testing.T) {
 			"taken":      taken,
 			"mode":       mode,
 			"value":      value,
+			"running":    running,
 		},
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))

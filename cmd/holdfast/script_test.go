@@ -150,3 +150,21 @@ func value(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ts.Setenv(args[0], text)
 }
+
+// running waits until there is something in a folder: running tmp
+func running(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: running folder")
+	}
+	for deadline := time.Now().Add(30 * time.Second); ; {
+		entries, err := os.ReadDir(ts.MkAbs(args[0]))
+		ts.Check(err)
+		if len(entries) > 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%s stays empty", args[0])
+		}
+		time.Sleep(10 * time.Millisecond) // between two looks
+	}
+}
