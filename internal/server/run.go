@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -16,7 +17,8 @@ import (
 )
 
 const (
-	drain        = 30 * time.Second // for requests under way at the end
+	drain        = 30 * time.Second       // for requests under way at the end
+	silentDrain  = 500 * time.Millisecond // for connections that have sent no request
 	housekeeping = time.Minute
 )
 
@@ -104,6 +106,8 @@ func (s *Server) Run(ctx context.Context, l Listeners) (err error) {
 
 // Serve runs one TLS listener until ctx ends, then drains it.
 func Serve(ctx context.Context, srv *http.Server, l net.Listener) error {
+	silent := silence{connections: map[net.Conn]struct{}{}}
+	srv.ConnState = silent.watch
 	done := make(chan error, 1)
 	go func() { done <- srv.ServeTLS(l, "", "") }() // ends with Shutdown or Close below
 	select {
@@ -113,6 +117,8 @@ func Serve(ctx context.Context, srv *http.Server, l net.Listener) error {
 	}
 	graceful, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 	defer cancel()
+	impatience := time.AfterFunc(silentDrain, silent.end)
+	defer impatience.Stop()
 	err := srv.Shutdown(graceful)
 	if err != nil {
 		err = errors.Join(err, srv.Close())
@@ -121,6 +127,32 @@ func Serve(ctx context.Context, srv *http.Server, l net.Listener) error {
 		err = errors.Join(err, served)
 	}
 	return err
+}
+
+// silence is the connections that have not sent a request yet: nothing is under
+// way there, and yet http.Server.Shutdown waits for them, up to 5 s.
+type silence struct {
+	mu          sync.Mutex
+	connections map[net.Conn]struct{} // guarded by mu
+}
+
+// watch is an http.Server's ConnState.
+func (s *silence) watch(c net.Conn, state http.ConnState) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if state == http.StateNew {
+		s.connections[c] = struct{}{}
+	} else {
+		delete(s.connections, c)
+	}
+}
+
+func (s *silence) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.connections {
+		_ = c.Close()
+	}
 }
 
 // draining tells that the end has begun.

@@ -116,6 +116,25 @@ func TestRun(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	t.Run("connections that say nothing hold nobody up", func(t *testing.T) {
+		r := run(t)
+		for _, l := range []net.Listener{r.listeners.Public, r.listeners.MTLS, r.listeners.Admin} {
+			c, err := net.Dial("tcp", l.Addr().String()) // no handshake
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			r.dial(t, l) // no request
+		}
+		begin := time.Now()
+		r.stop()
+		if err := r.wait(t); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(begin); took > 4*time.Second { // net/http would wait for 5 s
+			t.Errorf("it took %v", took)
+		}
+	})
 	t.Run("a listener that fails ends the whole with its error", func(t *testing.T) {
 		for i := range 3 {
 			r := run(t)
