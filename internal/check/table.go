@@ -28,6 +28,7 @@ func Holdfast() Table {
 			{Package: "verify", Inside: []string{"cnf", "dpop", "mtls", "internal/bounded", "internal/jose", "internal/strictjson"}},
 			{Package: "verify/jwks", Inside: []string{"verify", "internal/jose", "internal/strictjson"}, Clock: true, Jitter: true},
 			{Package: "verify/httpmw", Inside: []string{"verify", "cnf", "dpop", "mtls"}},
+			{Package: "client", Inside: []string{"cnf", "dpop", "mtls", "internal/jose", "internal/strictjson"}, Clock: true},
 
 			// The domain: rules, and the store that each needs.
 			{Package: "internal/directory", Inside: []string{"cnf", "internal/audit", "internal/jose"}},
