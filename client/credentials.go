@@ -116,6 +116,19 @@ func LoadCertificate(certificateFile, keyFile string) (*tls.Certificate, error) 
 	return &pair, nil
 }
 
+// Roots are the CA certificates in the file, as LoadRoots reads them, or those of
+// the system where no file is named.
+func Roots(file string) (*x509.CertPool, error) {
+	if file != "" {
+		return LoadRoots(file)
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		return nil, fmt.Errorf("read the system's CA certificates: %w", err)
+	}
+	return roots, nil
+}
+
 // LoadRoots reads the CA certificates that servers are verified by. A file
 // without any is an error, ErrRoots as all of them: an empty pool must not come to
 // mean the system's.

@@ -34,7 +34,7 @@ type consumerFlags struct {
 func (f *consumerFlags) add(c *cobra.Command) {
 	flags := c.Flags()
 	flags.StringVar(&f.issuer, "issuer", "", "issuer URL of the authorization server")
-	flags.StringVar(&f.caFile, "ca", "", "PEM file of the CA that verifies the servers")
+	flags.StringVar(&f.caFile, "ca", "", "PEM file of the CA that verifies the servers (default: the system's)")
 	flags.StringVar(&f.clientID, "client", "", "client_id of the application")
 	flags.StringVar(&f.keyFile, "key", "", "private key that signs assertions (PKCS#8 PEM)")
 	flags.StringVar(&f.kid, "kid", "", "kid of that key (default: its RFC 7638 thumbprint)")
@@ -54,7 +54,7 @@ func (f *consumerFlags) config(env environment, target string) (client.Config, e
 		return client.Config{}, err
 	}
 	var missing []string
-	for _, need := range []struct{ name, value string }{{"--issuer", f.issuer}, {"--ca", f.caFile}, {"--client", f.clientID}} {
+	for _, need := range []struct{ name, value string }{{"--issuer", f.issuer}, {"--client", f.clientID}} {
 		if need.value == "" {
 			missing = append(missing, need.name)
 		}
@@ -70,7 +70,7 @@ func (f *consumerFlags) config(env environment, target string) (client.Config, e
 		c.Trace = func(step, detail string) { fmt.Fprintf(env.Stderr, "holdfast: %s: %s\n", step, detail) }
 	}
 	var err error
-	if c.Roots, err = client.LoadRoots(f.caFile); err != nil {
+	if c.Roots, err = client.Roots(f.caFile); err != nil {
 		return c, err
 	}
 	c.Credentials, err = f.credentials()

@@ -71,10 +71,8 @@ func (a *api) showApplication(_ context.Context, _ Caller, in *ApplicationPath) 
 
 func (a *api) moveApplication(to directory.State) func(context.Context, Caller, *ApplicationPath) (*applicationOutput, error) {
 	return func(ctx context.Context, caller Caller, in *ApplicationPath) (*applicationOutput, error) {
-		if err := a.keepOwner(caller, to, directory.ClientID(in.ClientID), ""); err != nil {
-			return nil, err
-		}
-		if err := a.Directory.SetApplicationState(ctx, caller.actor(), directory.ClientID(in.ClientID), to); err != nil {
+		id := directory.ClientID(in.ClientID)
+		if err := a.Directory.SetApplicationState(ctx, caller.actor(), id, to, a.keepOwner(caller, to, id, "")); err != nil {
 			return nil, err
 		}
 		return a.showApplication(ctx, caller, in)

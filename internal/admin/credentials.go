@@ -64,12 +64,12 @@ func (a *api) showCredential(_ context.Context, _ Caller, in *credentialInput) (
 
 func (a *api) moveCredential(to directory.State) func(context.Context, Caller, *credentialInput) (*credentialOutput, error) {
 	return func(ctx context.Context, caller Caller, in *credentialInput) (*credentialOutput, error) {
-		if c := a.Directory.Current().Credential(directory.CredentialID(in.ID)); c != nil {
-			if err := a.keepOwner(caller, to, c.ClientID, c.ID); err != nil {
-				return nil, err
-			}
+		id := directory.CredentialID(in.ID)
+		keep := func(s *directory.Snapshot, now time.Time) error {
+			c := s.Credential(id) // it is there: the guard comes last
+			return a.keepOwner(caller, to, c.ClientID, id)(s, now)
 		}
-		if err := a.Directory.SetCredentialState(ctx, caller.actor(), directory.CredentialID(in.ID), to); err != nil {
+		if err := a.Directory.SetCredentialState(ctx, caller.actor(), id, to, keep); err != nil {
 			return nil, err
 		}
 		return a.showCredential(ctx, caller, in)
@@ -83,7 +83,9 @@ func (a *api) registerKey(ctx context.Context, caller Caller, in *registerKeyInp
 	}
 	var notAfter time.Time
 	if in.Body.NotAfter != nil {
-		notAfter = *in.Body.NotAfter
+		if notAfter = *in.Body.NotAfter; notAfter.IsZero() {
+			return nil, &directory.InvalidError{Field: "not_after", Reason: "is not a time"}
+		}
 	}
 	c, err := a.Directory.RegisterKey(ctx, caller.actor(), directory.ClientID(in.ClientID), key, notAfter)
 	if err != nil {

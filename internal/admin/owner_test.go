@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/holdfast-auth/holdfast/internal/admin"
 	"github.com/holdfast-auth/holdfast/internal/adminclient"
@@ -50,6 +51,15 @@ func TestLastOwner(t *testing.T) {
 	refused("suspend its last key", credential(w.admin.SuspendCredential, firstKey))
 	check(t, credential(w.admin.RevokeCredential, gatewayKey))
 	check(t, application(w.admin.RevokeApplication, gateway))
+
+	// A certificate does not sign in an application that authenticates by key, and
+	// a key that ends by itself is no owner for long.
+	_, err = w.admin.RegisterCertificate(ctx, first, certificatePEM(verifytest.NewClient(t, w.clock).Certificate))
+	check(t, err)
+	soon := w.clock.Now().Add(time.Hour)
+	_, err = w.admin.RegisterKey(ctx, first, admin.NewSigningKey{JWK: verifytest.NewSigner(t, jose.ES256, "").Public().JWK(), NotAfter: &soon})
+	check(t, err)
+	refused("a certificate and a key that ends are no owner", credential(w.admin.RevokeCredential, firstKey))
 
 	second, secondKey := owner("second", opens)
 	check(t, application(w.admin.SuspendApplication, second))

@@ -81,7 +81,7 @@ type issuer struct {
 // Create makes root and issuing CA at first start, in one transaction. It is
 // directory.ErrExists when there are some.
 func Create(ctx context.Context, ring *keyring.Ring, trustDomain string) error {
-	if !validTrustDomain(trustDomain) {
+	if !ValidTrustDomain(trustDomain) {
 		return &directory.InvalidError{Field: "trust domain", Reason: "is 1 to 255 lower-case letters, digits, dots, hyphens and underscores"}
 	}
 	now := ring.Now()
@@ -110,8 +110,9 @@ func Create(ctx context.Context, ring *keyring.Ring, trustDomain string) error {
 	return ring.Create(ctx, "system", true, root, issuing)
 }
 
-// validTrustDomain is the SPIFFE ID specification's section 2.1.
-func validTrustDomain(name string) bool {
+// ValidTrustDomain tells whether certificates can name the trust domain: section
+// 2.1 of the SPIFFE ID specification.
+func ValidTrustDomain(name string) bool {
 	for i := range len(name) {
 		if c := name[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '.' && c != '-' && c != '_' {
 			return false

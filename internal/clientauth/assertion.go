@@ -1,6 +1,7 @@
 package clientauth
 
 import (
+	"errors"
 	"strings"
 	"time"
 
@@ -56,6 +57,9 @@ func (a *Authenticator) authenticateAssertion(now time.Time, s *directory.Snapsh
 		return nil, unauthenticated(named, reason, nil)
 	}
 	if err := m.Verify(credential.Key); err != nil {
+		if errors.Is(err, jose.ErrAlgorithm) { // which cost nothing, and would tell that the client is there
+			_ = m.Verify(a.decoy(m.Header.Algorithm))
+		}
 		return nil, unauthenticated(named, ReasonAssertionSignature, err)
 	}
 	if reason := claims.judge(now, a.Issuer, form.Value("client_id")); reason != "" {

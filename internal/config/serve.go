@@ -24,12 +24,12 @@ type Serve struct {
 
 	// The SQLite database that `holdfast init` has made: a path, with or without
 	// sqlite: before it.
-	Database string `yaml:"database" path:"database" example:"/var/lib/holdfast/holdfast.db"`
+	Database string `yaml:"database" path:"database" example:"holdfast.db"`
 
 	// The file with the key-encryption key, under which every private key in the
 	// database is encrypted. Keep a copy away from the database's backups: whoever
 	// has both has the keys, and without this file nobody has.
-	KeyEncryptionKeyFile string `yaml:"key_encryption_key_file" path:"file" example:"/etc/holdfast/key-encryption.key"`
+	KeyEncryptionKeyFile string `yaml:"key_encryption_key_file" path:"file" example:"key-encryption.key"`
 
 	// The server's own certificate, for all three listeners. Without this section
 	// the server issues certificates for the hosts of its URLs from its own CA, and

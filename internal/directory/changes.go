@@ -97,7 +97,7 @@ func (d *Directory) CreateApplication(ctx context.Context, actor string, a Appli
 }
 
 // SetApplicationState suspends, resumes or revokes an application.
-func (d *Directory) SetApplicationState(ctx context.Context, actor string, id ClientID, to State) error {
+func (d *Directory) SetApplicationState(ctx context.Context, actor string, id ClientID, to State, guards ...Guard) error {
 	return d.decide(ctx, func(s *Snapshot, now time.Time) (audit.Event, storing, error) {
 		c := s.Client(id)
 		if c == nil {
@@ -105,6 +105,9 @@ func (d *Directory) SetApplicationState(ctx context.Context, actor string, id Cl
 		}
 		if err := checkMove(ownerMoves, c.State, to); err != nil {
 			return audit.Event{}, nil, fmt.Errorf("application %s: %w", id, err)
+		}
+		if err := pass(guards, s, now); err != nil {
+			return audit.Event{}, nil, err
 		}
 		e, err := event(actor, action("application", c.State, to), now, c.Organisation, string(id), facts{"from": c.State})
 		return e, func(ctx context.Context, e audit.Event) error {

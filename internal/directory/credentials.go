@@ -126,8 +126,12 @@ func owner(s *Snapshot, id ClientID) (*Client, error) {
 	return of, nil
 }
 
+// Guard is a further rule of a change. It looks at the snapshot that the change
+// is decided on, so that two changes at once cannot both pass it.
+type Guard func(s *Snapshot, now time.Time) error
+
 // SetCredentialState suspends, resumes, retires, revokes or marks as compromised.
-func (d *Directory) SetCredentialState(ctx context.Context, actor string, id CredentialID, to State) error {
+func (d *Directory) SetCredentialState(ctx context.Context, actor string, id CredentialID, to State, guards ...Guard) error {
 	return d.decide(ctx, func(s *Snapshot, now time.Time) (audit.Event, storing, error) {
 		c := s.Credential(id)
 		if c == nil {
@@ -135,6 +139,9 @@ func (d *Directory) SetCredentialState(ctx context.Context, actor string, id Cre
 		}
 		of := s.Client(c.ClientID)
 		if err := checkCredentialMove(c, of, to, now); err != nil {
+			return audit.Event{}, nil, err
+		}
+		if err := pass(guards, s, now); err != nil {
 			return audit.Event{}, nil, err
 		}
 		e, err := event(actor, action("credential", c.State, to), now, of.Organisation, string(id),
@@ -167,4 +174,13 @@ func (d *Directory) RevokeDPoPKey(ctx context.Context, actor string, client Clie
 		return Credential{}, err
 	}
 	return c, nil
+}
+
+func pass(guards []Guard, s *Snapshot, now time.Time) error {
+	for _, g := range guards {
+		if err := g(s, now); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -53,8 +53,10 @@ type Directory struct {
 	store   Store
 	now     func() time.Time
 	current atomic.Pointer[view]
-	known   atomic.Int64  // when current was last known to be the newest, in Unix nanoseconds
-	past    chan struct{} // closed: for whoever waits for what has happened
+	// known is when current was last known to be the newest; with its monotonic
+	// part, so that a clock that steps back makes nothing young again.
+	known atomic.Pointer[time.Time]
+	past  chan struct{} // closed: for whoever waits for what has happened
 
 	refreshing sync.Mutex // held while current is replaced
 	changing   sync.Mutex // held while a change is decided and stored
@@ -81,7 +83,7 @@ func Open(ctx context.Context, store Store, now func() time.Time) (*Directory, e
 func (d *Directory) Current() *Snapshot { return d.current.Load().snapshot }
 
 // Age is how long ago the snapshot was last known to be the newest.
-func (d *Directory) Age() time.Duration { return d.now().Sub(time.Unix(0, d.known.Load())) }
+func (d *Directory) Age() time.Duration { return d.now().Sub(*d.known.Load()) }
 
 // Changed is closed when a newer snapshot than s is in force (at once, if one is already).
 func (d *Directory) Changed(s *Snapshot) <-chan struct{} {
@@ -134,7 +136,7 @@ func (d *Directory) Refresh(ctx context.Context) error {
 		d.current.Store(&view{v.snapshot.Apply(delta, asked), make(chan struct{})})
 		close(v.changed)
 	}
-	d.known.Store(asked.UnixNano())
+	d.known.Store(&asked)
 	return nil
 }
 

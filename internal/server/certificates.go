@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"sync/atomic"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/holdfast-auth/holdfast/internal/ca"
 	"github.com/holdfast-auth/holdfast/internal/config"
+	"github.com/holdfast-auth/holdfast/internal/web"
 )
 
 // certificates is the server's own TLS certificate: from files, or issued by our
@@ -102,7 +104,20 @@ func hosts(urls ...string) (names []string, err error) {
 // RootPEM is the root certificate: it verifies client certificates that we
 // issued and, without certificates from files, our TLS.
 func (s *Server) RootPEM() []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.authority.Root().Raw})
+	return certificatePEM(s.authority.Root())
+}
+
+func certificatePEM(c *x509.Certificate) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
+}
+
+// serveRoots gives the root to whoever trusts this server already, or checks the
+// certificate's fingerprint by another way.
+func (s *Server) serveRoots(w http.ResponseWriter, _ *web.Request) error {
+	w.Header().Set("Content-Type", "application/x-pem-file")
+	w.Header().Set("Cache-Control", "max-age=300")
+	_, err := w.Write(s.RootPEM())
+	return err
 }
 
 // IssueTLS makes a certificate for another part of the same installation: PEM

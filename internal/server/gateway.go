@@ -49,7 +49,7 @@ func OpenGateway(cfg *config.Gateway, p Process) (*Gateway, error) {
 	if g.tls, err = tls.LoadX509KeyPair(cfg.TLS.CertificateFile, cfg.TLS.KeyFile); err != nil {
 		return nil, fmt.Errorf("TLS certificate %s: %w", cfg.TLS.CertificateFile, err)
 	}
-	roots, err := rootsOf(cfg.CAFile)
+	roots, err := client.Roots(cfg.CAFile)
 	if err != nil {
 		return nil, err
 	}
@@ -162,18 +162,6 @@ func (t *feedTransport) get(ctx context.Context) (http.RoundTripper, error) {
 	return t.ready, nil
 }
 
-// rootsOf are the CA certificates in the file, or the system's without one.
-func rootsOf(file string) (*x509.CertPool, error) {
-	if file == "" {
-		roots, err := x509.SystemCertPool()
-		if err != nil {
-			return nil, fmt.Errorf("the system's CA certificates: %w", err)
-		}
-		return roots, nil
-	}
-	return client.LoadRoots(file)
-}
-
 // grantSigner signs Holdfast-Grant: with the key in the file, or one in memory.
 func grantSigner(file string) (*jose.Signer, error) {
 	if file == "" {
@@ -198,7 +186,7 @@ func routesOf(cfg *config.Gateway) ([]gateway.Route, error) {
 			Binding: verify.BindingRule(r.Binding), Nonce: verify.NonceRule(r.Nonce), MaxRevocationLag: r.MaxRevocationLag,
 			Upstream: r.Upstream, StripPrefix: r.StripPrefix, AllowEncodedPaths: r.AllowEncodedPaths,
 		}
-		roots, err := rootsOf(r.UpstreamCAFile)
+		roots, err := client.Roots(r.UpstreamCAFile)
 		if err != nil {
 			return nil, err
 		}

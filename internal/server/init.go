@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/holdfast-auth/holdfast/cnf"
@@ -58,6 +57,9 @@ type Operator struct {
 	KeyID        string `json:"kid"`
 	Scope        string `json:"scope"`
 	Resource     string `json:"resource"`
+	// Roots is the root certificate, PEM: it verifies the certificates that this
+	// installation issues, those of its own listeners included.
+	Roots string `json:"roots"`
 }
 
 // Init makes database, key-encryption key, CA, token signing key, the operator's
@@ -69,7 +71,7 @@ func Init(ctx context.Context, cfg *config.Serve, first FirstStart) (op Operator
 	if err != nil {
 		return op, err
 	}
-	if !isTrustDomain(first.TrustDomain) {
+	if !ca.ValidTrustDomain(first.TrustDomain) {
 		return op, &TrustDomainError{first.TrustDomain}
 	}
 	if err := free(path, first.OperatorKeyFile); err != nil {
@@ -111,11 +113,6 @@ func (e *TrustDomainError) Error() string {
 	return fmt.Sprintf("trust domain %q is not 1 to 255 of a-z, 0-9, '.', '-' and '_'", e.TrustDomain)
 }
 
-// isTrustDomain is section 2.1 of the SPIFFE ID specification.
-func isTrustDomain(s string) bool {
-	return s != "" && len(s) <= 255 && strings.TrimLeft(s, "abcdefghijklmnopqrstuvwxyz0123456789.-_") == ""
-}
-
 // InitialisedError is a second first start.
 type InitialisedError struct{ Database string }
 
@@ -139,6 +136,10 @@ func build(ctx context.Context, path string, kek *envelope.Key, cfg *config.Serv
 	defer func() { err = errors.Join(err, st.Close()) }()
 	ring := &keyring.Ring{Store: st, KEK: kek, Now: first.Now}
 	if err := ca.Create(ctx, ring, first.TrustDomain); err != nil {
+		return op, err
+	}
+	roots, err := ring.Keys(ctx, keyring.Root)
+	if err != nil {
 		return op, err
 	}
 	if _, err := token.OpenKeys(ctx, ring); err != nil { // makes the first one
@@ -178,5 +179,6 @@ func build(ctx context.Context, path string, kek *envelope.Key, cfg *config.Serv
 	return Operator{
 		Organisation: string(org.ID), ClientID: string(app.ClientID), KeyID: owner.KeyID(),
 		Scope: AdminScope, Resource: AdminResource(cfg.Issuer),
+		Roots: string(certificatePEM(roots[0].Certificate)),
 	}, err
 }

@@ -55,6 +55,7 @@ func (s *Server) build(trustDomain string) (t tables, err error) {
 	// Both resources are named below the issuer, and described there (RFC 9728).
 	documents := httpmw.NewMetadata(verifier, feedGuard.edge, feedGuard.policy, adminGuard.policy)
 	public := append(authorization.PublicRoutes(),
+		web.Route{Pattern: "GET " + issuer.Path + "/roots.pem", Handler: s.serveRoots},
 		web.Route{Pattern: "GET /.well-known/oauth-protected-resource/", Handler: web.Plain(documents)},
 		web.Route{Pattern: "GET " + issuer.Path + "/feed", Handler: feedGuard.handler(feed.Handler(s.directory, s.ending))})
 	t.public = web.NewTable(s.options("public", as.Render), public)
