@@ -16,6 +16,10 @@ import (
 // keysPath is where the keys of Holdfast-Grant are.
 const keysPath = "/.well-known/jwks.json"
 
+// refusalTime is how long the gateway reads of a request that is not granted:
+// net/http reads much of a body before it answers, and before it hangs up.
+const refusalTime = 10 * time.Second
+
 // Config is what a Gateway is made of. All but Observe is required.
 type Config struct {
 	// URL is how clients address the gateway: https, host and port and nothing more.
@@ -42,6 +46,7 @@ type Gateway struct {
 	buffers    *buffers
 	log        *slog.Logger
 	now        func() time.Time
+	patience   time.Duration // refusalTime
 }
 
 // New checks c whole: the error joins every *verify.Fault.
@@ -63,7 +68,7 @@ func New(c Config) (*Gateway, error) {
 	}
 	g := &Gateway{
 		edge: edge, verifier: c.Verifier, keys: jose.JWKSet([]*jose.PublicKey{c.Signer.Public()}),
-		transports: make(map[upstreamID]*http.Transport), buffers: new(buffers), log: c.Log, now: c.Now,
+		transports: make(map[upstreamID]*http.Transport), buffers: new(buffers), log: c.Log, now: c.Now, patience: refusalTime,
 	}
 	var policies []*verify.Policy
 	for i, r := range c.Routes {
@@ -108,6 +113,8 @@ func (g *Gateway) CloseIdle() {
 // serve is the way of every request. Only its last line talks to an upstream.
 func (g *Gateway) serve(w http.ResponseWriter, r *web.Request) error {
 	r.Event.Route = ""
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(g.now().Add(g.patience)) // what has no deadlines is not a connection
 	switch {
 	case r.Method == http.MethodConnect, r.Method == http.MethodTrace:
 		return errMethod // TRACE would show the client what only the upstream is told
@@ -139,6 +146,7 @@ func (g *Gateway) serve(w http.ResponseWriter, r *web.Request) error {
 	if err != nil {
 		return err
 	}
+	_ = control.SetReadDeadline(time.Time{}) // a granted body takes as long as it takes
 	return g.send(w, r, &forward{route: route, grant: grant, identity: identity, event: r.Event})
 }
 

@@ -157,7 +157,11 @@ func (s *stand) build() (*gateway.Gateway, error) {
 		s.Fatal(err)
 	}
 	s.config.Verifier = v
-	return gateway.New(s.config)
+	g, err := gateway.New(s.config)
+	if err == nil {
+		g.SetPatience(time.Hour) // the clock stands still
+	}
+	return g, err
 }
 
 func (s *stand) token(bound cnf.Binding) string {
