@@ -95,10 +95,10 @@ func call(env environment, c *http.Client, req *http.Request, verbose bool) erro
 	}
 	defer resp.Body.Close()
 	if verbose {
-		fmt.Fprintf(env.Stderr, "holdfast: answer: %s\n", resp.Status)
+		fmt.Fprintf(env.Stderr, "holdfast: answer: %s\n", printable(resp.Status))
 		for _, name := range []string{"WWW-Authenticate", "Request-Id"} {
 			for _, v := range resp.Header.Values(name) {
-				fmt.Fprintf(env.Stderr, "holdfast: answer: %s: %s\n", name, v)
+				fmt.Fprintf(env.Stderr, "holdfast: answer: %s: %s\n", name, printable(v))
 			}
 		}
 	}
@@ -106,7 +106,7 @@ func call(env environment, c *http.Client, req *http.Request, verbose bool) erro
 		return err
 	}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		return fmt.Errorf("the API answered %s", resp.Status)
+		return fmt.Errorf("the API answered %s", printable(resp.Status))
 	}
 	return nil
 }

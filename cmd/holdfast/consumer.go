@@ -67,7 +67,7 @@ func (f *consumerFlags) config(env environment, target string) (client.Config, e
 	}
 	c := client.Config{Issuer: f.issuer, Scope: f.scope, Resource: f.resource, Now: time.Now, Credentials: client.Credentials{ClientID: f.clientID}}
 	if f.verbose {
-		c.Trace = func(step, detail string) { fmt.Fprintf(env.Stderr, "holdfast: %s: %s\n", step, detail) }
+		c.Trace = func(step, detail string) { fmt.Fprintf(env.Stderr, "holdfast: %s: %s\n", step, printable(detail)) }
 	}
 	var err error
 	if c.Roots, err = client.Roots(f.caFile); err != nil {

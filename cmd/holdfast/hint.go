@@ -31,6 +31,7 @@ func hint(err error) string {
 		{errors.Is(err, client.ErrRoots), "name a PEM file with the certificate of the CA that the servers have theirs from"},
 		{is[*dev.PortError](err), "leave --port out for free ports, or name others"},
 		{is[*dev.PortsFixedError](err), "start it without --port, or in another folder"},
+		{is[*dev.OpenFolderError](err), "take the right away (chmod go-w), or use another folder"},
 		{is[*server.InitialisedError](err), "operators are added by an owner; a new installation needs another database"},
 		{is[*server.NotInitialisedError](err), "run holdfast init with the same configuration first"},
 		{is[*server.TrustDomainError](err), "name one with --trust-domain, such as example.com; it never changes"},

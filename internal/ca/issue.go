@@ -42,6 +42,9 @@ func (a *Authority) IssueClient(ctx context.Context, actor string, c *directory.
 	if err != nil {
 		return directory.Credential{}, nil, err
 	}
+	if c.EndedKey(request.PublicKey) {
+		return directory.Credential{}, nil, badCSR("its key was revoked or compromised")
+	}
 	now := a.now()
 	by, err := a.issuerAt(now)
 	if err != nil {

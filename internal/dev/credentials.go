@@ -28,11 +28,17 @@ func localKey(file string) (crypto.Signer, error) {
 	if !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
+	return newKey(file)
+}
+
+// newKey makes a private key and puts it in the file.
+func newKey(file string) (crypto.Signer, error) {
 	key, err := jose.GenerateKey(jose.ES256, rand.Reader)
 	if err != nil {
 		return nil, err
 	}
-	if data, err = jose.MarshalPrivateKeyPEM(key); err != nil {
+	data, err := jose.MarshalPrivateKeyPEM(key)
+	if err != nil {
 		return nil, err
 	}
 	return key, replaceFile(file, data)
@@ -92,7 +98,7 @@ func (w *world) certificate(ctx context.Context, app admin.Application, s sample
 			return err
 		}
 	}
-	key, err := localKey(c.CertKeyFile)
+	key, err := newKey(c.CertKeyFile) // the last one may have been revoked
 	if err != nil {
 		return err
 	}

@@ -63,6 +63,9 @@ func (p paths) gatewayClientKey() string   { return p.in("gateway-client.key") }
 // with ctx, or with Close.
 func Start(ctx context.Context, o Options) (s *Stack, err error) {
 	p := paths{o.Dir}
+	if err := private(o.Dir); err != nil {
+		return nil, err
+	}
 	ports, err := p.ports(o.Port)
 	if err != nil {
 		return nil, err

@@ -56,6 +56,9 @@ func (d *Directory) RegisterCertificate(ctx context.Context, actor string, clien
 		if !now.Before(c.NotAfter) {
 			return invalid("certificate", "has expired")
 		}
+		if of.EndedKey(certificate.PublicKey) {
+			return invalid("certificate", "has a key that was revoked or compromised")
+		}
 		return nil
 	})
 }
