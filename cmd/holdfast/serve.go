@@ -91,6 +91,7 @@ the one before.`,
 
 func runServer(ctx context.Context, env environment, cfg *config.Serve) error {
 	setProcessors()
+	defer spareCollector()()
 	log, err := newLog(env, cfg.Log)
 	if err != nil {
 		return err
@@ -133,6 +134,7 @@ told to stop (SIGINT, SIGTERM): requests under way are finished first.`,
 }
 
 func runGateway(ctx context.Context, env environment, cfg *config.Gateway) error {
+	defer spareCollector()()
 	log, err := newLog(env, cfg.Log)
 	if err != nil {
 		return err
