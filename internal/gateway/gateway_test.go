@@ -148,6 +148,15 @@ func TestForward(t *testing.T) {
 			}
 		}
 	})
+	t.Run("a query is passed on byte for byte, whatever it holds", func(t *testing.T) {
+		s := newStand(t)
+		for _, query := range []string{strings.Repeat("&", 10_001), "b=%7e&a=1&&b", "=", ""} {
+			a := s.call(call{target: "/payments/1?" + query})
+			if a.StatusCode != 200 || s.upstream.last().RequestURI != "/payments/1?"+query {
+				t.Errorf("%.20s: %d, upstream saw %.30s", query, a.StatusCode, s.upstream.last().RequestURI)
+			}
+		}
+	})
 	t.Run("the whole path of a route can be its prefix", func(t *testing.T) {
 		s := newStand(t, func(s *stand) { s.config.Routes[0].Path, s.config.Routes[0].StripPrefix = "/payments", "/payments" })
 		if a := s.call(call{target: "/payments"}); a.StatusCode != 200 || s.upstream.last().RequestURI != "/" {

@@ -70,6 +70,7 @@ func rewrite(p *httputil.ProxyRequest) {
 	f := forwarding(p.In.Context())
 	out := p.Out
 	out.URL.Scheme, out.URL.Host = f.route.upstream.Scheme, f.route.upstream.Host
+	out.URL.RawQuery = p.In.URL.RawQuery // ReverseProxy writes some anew
 	strip(out.URL, f.route.StripPrefix)
 	out.Host = ""     // the upstream's
 	out.Trailer = nil // field names that were not looked at
