@@ -322,6 +322,8 @@ func TestHeaders(t *testing.T) {
 			"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Prefix", "X-Forwarded-Uri", "X-Forwarded-Method", "X-Forwarded-Port", "X_Forwarded_For",
 			"Forwarded", "forwarded", "X-Real-Ip", "X-Original-Url", "X-Rewrite-Url", "X-Http-Method-Override", "X-Method-Override", "X_HTTP_Method",
 			"Client-Cert", "Client_Cert", "Client-Cert-Chain", "X-Forwarded-Client-Cert", "X-SSL-Client-Cert", "X_SSL_Cert", "ssl-client-cert", "SSL_CLIENT_S_DN", "Dpop_", "Authorization-X",
+			"Holdfast.Client.Id", "Holdfast~Client-Id", "Holdfast!Client|Id", "X.Forwarded.For", "X'Real`Ip", "Client.Cert", "X^SSL*Cert", "Remote-User", "REMOTE.USER", "Remote-Addr",
+			"X-Envoy-Original-Path", "X-Host", "X-Http-Host-Override", "Proxy", "True-Client-Ip", "Cf-Connecting-Ip", "X-Client-Ip", "X-Cluster-Client-Ip",
 		} {
 			forged[name] = []string{"evil", "evil"}
 		}

@@ -22,7 +22,9 @@ const (
 // headers come on top.
 var forgeable = [...]string{
 	"holdfast-", "x-holdfast-", "authorization", "dpop", "x-forwarded-", "forwarded", "x-real-ip", "x-original-", "x-rewrite-",
-	"x-http-method", "x-method-override",
+	"x-http-method", "x-method-override", "x-http-host-override", "x-host", "x-envoy-", "x-client-ip", "x-cluster-client-ip",
+	"true-client-ip", "cf-connecting-ip", "remote-user", "remote-addr",
+	"proxy", // HTTP_PROXY is where a CGI program sends its requests
 }
 
 // removeForgeable removes every spelling of what a client may not say.

@@ -111,8 +111,8 @@ var certificateHeaders = [...]string{
 	"x-amzn-mtls-", "x-arr-clientcert", "cf-client-cert", "x-tls-client-",
 }
 
-// IsCertificateHeader tells whether name, with "_" for "-" and in any case, is
-// one by which proxies forward client certificates.
+// IsCertificateHeader tells whether name, in any spelling that HasPrefixFold
+// takes for it, is one by which proxies forward client certificates.
 func IsCertificateHeader(name string) bool {
 	for _, prefix := range certificateHeaders {
 		if HasPrefixFold(name, prefix) {
@@ -123,7 +123,9 @@ func IsCertificateHeader(name string) bool {
 }
 
 // HasPrefixFold tells whether a header name begins with prefix, which is in
-// lower case with hyphens, taking "_" for "-" and capitals for small letters.
+// lower case with hyphens. It takes capitals for small letters, and whatever is no
+// letter or digit for "-", because servers that make variables of header names
+// (RFC 3875 section 4.1.18) do not tell these apart.
 func HasPrefixFold(name, prefix string) bool {
 	if len(name) < len(prefix) {
 		return false
@@ -131,10 +133,11 @@ func HasPrefixFold(name, prefix string) bool {
 	for i := range len(prefix) {
 		c := name[i]
 		switch {
-		case c == '_':
-			c = '-'
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
 		case 'A' <= c && c <= 'Z':
 			c += 'a' - 'A'
+		default:
+			c = '-'
 		}
 		if c != prefix[i] {
 			return false

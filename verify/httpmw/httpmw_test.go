@@ -171,6 +171,7 @@ func TestRequire(t *testing.T) {
 		for _, name := range []string{
 			"Client-Cert", "client_cert", "Client-Cert-Chain", "X-Client-Cert", "X-Forwarded-Client-Cert", "X_FORWARDED_CLIENT_CERT",
 			"X-Forwarded-Tls-Client-Cert", "X-SSL-Cert", "Ssl-Client-Cert", "ssl_client_cert", "X-Amzn-Mtls-Clientcert", "X-Arr-Clientcert", "Cf-Client-Cert-Der-Base64", "X-Tls-Client-Cert",
+			"Client.Cert", "client~cert", "X.SSL!Cert",
 		} {
 			header := bearer(other)
 			header[name] = []string{":MIIB:"}
