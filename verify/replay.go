@@ -3,6 +3,7 @@ package verify
 import (
 	"context"
 	"errors"
+	"hash/maphash"
 	"sync"
 	"time"
 )
@@ -23,7 +24,8 @@ const (
 // remembered until its time, and when there is no more room FirstUse fails.
 type MemoryReplay struct {
 	now    func() time.Time
-	most   int // ids of one shard
+	most   int          // ids of one shard
+	seed   maphash.Seed // so that nobody can make ids that all belong to one shard
 	shards [replayShards]replayShard
 }
 
@@ -36,7 +38,7 @@ type replayShard struct {
 
 // NewMemoryReplay makes a store of at most most ids, rounded up to a multiple of 64.
 func NewMemoryReplay(now func() time.Time, most int) *MemoryReplay {
-	m := &MemoryReplay{now: now, most: max(1, (most+replayShards-1)/replayShards)}
+	m := &MemoryReplay{now: now, most: max(1, (most+replayShards-1)/replayShards), seed: maphash.MakeSeed()}
 	for i := range m.shards {
 		m.shards[i].seen = make(map[[32]byte]struct{})
 		m.shards[i].slots = make(map[int64][][32]byte)
@@ -44,10 +46,10 @@ func NewMemoryReplay(now func() time.Time, most int) *MemoryReplay {
 	return m
 }
 
-// FirstUse is part of ReplayStore. The key is a digest: its first byte chooses the shard.
+// FirstUse is part of ReplayStore.
 func (m *MemoryReplay) FirstUse(_ context.Context, key [32]byte, until time.Time) (bool, error) {
 	now := slotOf(m.now())
-	s := &m.shards[key[0]%replayShards]
+	s := &m.shards[maphash.Bytes(m.seed, key[:])%replayShards]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if now > s.swept {

@@ -43,7 +43,7 @@ func TestMemoryReplay(t *testing.T) {
 	})
 	t.Run("what expired is forgotten", func(t *testing.T) {
 		clock := verifytest.NewClock()
-		m := verify.NewMemoryReplay(clock.Now, 1000)
+		m := verify.NewMemoryReplay(clock.Now, 10_000)
 		for i := range 500 {
 			use(t, m, id(i), clock.Now().Add(keep))
 		}
@@ -77,6 +77,17 @@ func TestMemoryReplay(t *testing.T) {
 		for _, i := range kept {
 			if use(t, m, id(i), until) {
 				t.Fatal("forgotten before its time")
+			}
+		}
+	})
+	t.Run("attack 10: ids that were made to be alike have the whole store's room", func(t *testing.T) {
+		clock := verifytest.NewClock()
+		m := verify.NewMemoryReplay(clock.Now, 64_000)
+		for i := range 32_000 {
+			var key [32]byte
+			binary.BigEndian.PutUint16(key[15:], uint16(i))
+			if first, err := m.FirstUse(ctx, key, clock.Now().Add(keep)); !first || err != nil {
+				t.Fatalf("%d: %t, %v", i, first, err)
 			}
 		}
 	})
