@@ -51,9 +51,13 @@ func (s *State) Age() time.Duration { return s.age(s.current.Load()) }
 func (s *State) age(v *view) time.Duration { return s.now().Sub(v.known) }
 
 // Ended tells why t is good no more, "" when it still is, with the reasons of
-// directory.Snapshot.Ended.
+// directory.Snapshot.Ended. Before anything was heard there is no reason to give,
+// only an age beyond every bound.
 func (s *State) Ended(t *verify.Token) (verify.Reason, time.Duration) {
 	v := s.current.Load()
+	if v.known.IsZero() {
+		return "", s.age(v)
+	}
 	reason := v.ended(t, t.Binding())
 	if c := t.Confirmation; reason == "" && c.HasCertificate && c.HasKey {
 		reason = v.ended(t, cnf.ToCertificate(c.Certificate))

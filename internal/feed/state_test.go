@@ -110,8 +110,8 @@ func TestEnded(t *testing.T) {
 
 func TestAge(t *testing.T) {
 	m := newMirror(t)
-	if _, age := m.Ended(bound()); age < 100*365*24*time.Hour {
-		t.Errorf("a state that knows nothing is %v old", age)
+	if reason, age := m.Ended(bound()); reason != "" || age < 100*365*24*time.Hour {
+		t.Errorf("a state that knows nothing is %v old and says %q", age, reason)
 	}
 	b := newBook(world()...)
 	m.follow(b, true)
