@@ -2,7 +2,10 @@ package server
 
 import (
 	"context"
+	"crypto"
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -35,6 +38,7 @@ type Gateway struct {
 	cfg      *config.Gateway
 	process  Process
 	handler  *gateway.Gateway
+	trust    verify.Config // of the handler's verifier
 	keys     *jwks.Source
 	state    *feed.State
 	follower *feed.Follower
@@ -53,7 +57,11 @@ func OpenGateway(cfg *config.Gateway, p Process) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := g.openFeed(roots); err != nil {
+	key, err := client.LoadKey(cfg.Client.KeyFile)
+	if err != nil {
+		return nil, err
+	}
+	if err := g.openFeed(roots, key); err != nil {
 		return nil, err
 	}
 	plain, err := client.NewHTTP(roots, nil)
@@ -63,7 +71,20 @@ func OpenGateway(cfg *config.Gateway, p Process) (*Gateway, error) {
 	if g.keys, err = jwks.New(jwks.Config{Issuers: []string{cfg.Issuer}, HTTP: plain, Now: p.Now, Log: p.Log}); err != nil {
 		return nil, err
 	}
-	verifier, err := g.verifier()
+	secret, err := nonceSecret(key)
+	if err != nil {
+		return nil, err
+	}
+	g.trust = verify.Config{
+		Issuers:      []verify.Issuer{{URL: cfg.Issuer, Algorithms: verify.Algorithms()}},
+		Keys:         g.keys,
+		Replay:       verify.NewMemoryReplay(p.Now, maxProofs),
+		Nonces:       dpop.NewNonces(secret),
+		Revocation:   g.state,
+		Certificates: g.state,
+		Now:          p.Now,
+	}
+	verifier, err := verify.New(g.trust)
 	if err != nil {
 		return nil, err
 	}
@@ -82,28 +103,21 @@ func OpenGateway(cfg *config.Gateway, p Process) (*Gateway, error) {
 	return g, err
 }
 
-func (g *Gateway) verifier() (*verify.Verifier, error) {
-	var secret [32]byte
-	if _, err := rand.Read(secret[:]); err != nil {
-		return nil, err
+// nonceSecret is a secret that every gateway of one configuration has, so that
+// each accepts the nonces of the others.
+func nonceSecret(key crypto.Signer) (secret [32]byte, err error) {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return secret, fmt.Errorf("derive the secret of nonces: %w", err)
 	}
-	return verify.New(verify.Config{
-		Issuers:      []verify.Issuer{{URL: g.cfg.Issuer, Algorithms: verify.Algorithms()}},
-		Keys:         g.keys,
-		Replay:       verify.NewMemoryReplay(g.process.Now, maxProofs),
-		Nonces:       dpop.NewNonces(secret),
-		Revocation:   g.state,
-		Certificates: g.state,
-		Now:          g.process.Now,
-	})
+	mac := hmac.New(sha256.New, der)
+	mac.Write([]byte("holdfast gateway dpop nonces"))
+	mac.Sum(secret[:0])
+	return secret, nil
 }
 
 // openFeed prepares the gateway's own application, which reads the feed.
-func (g *Gateway) openFeed(roots *x509.CertPool) error {
-	key, err := client.LoadKey(g.cfg.Client.KeyFile)
-	if err != nil {
-		return err
-	}
+func (g *Gateway) openFeed(roots *x509.CertPool, key crypto.Signer) error {
 	signer, err := client.NewSigner(key, "", g.cfg.Client.KID)
 	if err != nil {
 		return err
