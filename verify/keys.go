@@ -12,6 +12,10 @@ import (
 // too old to be trusted.
 var ErrNoKeys = errors.New("no usable keys of the issuer")
 
+// ErrKeyUnknown is a kid of which it could not be found out in time whether the
+// issuer has such a key. Whoever makes up kids brings it about at will.
+var ErrKeyUnknown = errors.New("whether the issuer has this key could not be found out now")
+
 // MaxKeys is the most keys that a set may have.
 const MaxKeys = 64
 

@@ -210,7 +210,7 @@ func (c *check) findKey(ctx context.Context, iss string, h jose.Header) (*KeySet
 		return keys, key, nil
 	}
 	if c.keys.Want(ctx, iss, h.KeyID) == Unknown {
-		return nil, nil, c.refuse(KeysUnavailable, nil)
+		return nil, nil, c.refuse(KeysUnavailable, ErrKeyUnknown)
 	}
 	if keys, err = c.keys.Keys(iss); err != nil {
 		return nil, nil, c.refuse(KeysUnavailable, err)

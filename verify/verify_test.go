@@ -273,9 +273,9 @@ func TestKeys(t *testing.T) {
 	})
 	t.Run("a kid that cannot be looked up now is 503", func(t *testing.T) {
 		w, asked := source(func(int) (*verify.KeySet, error) { return empty, nil }, verify.Unknown)
-		w.refused(w.overMTLS(w.certToken()), verify.KeysUnavailable, 503)
-		if *asked != 1 {
-			t.Errorf("asked %d times", *asked)
+		e := w.refused(w.overMTLS(w.certToken()), verify.KeysUnavailable, 503)
+		if *asked != 1 || !errors.Is(e, verify.ErrKeyUnknown) {
+			t.Errorf("asked %d times, %v", *asked, e)
 		}
 	})
 	t.Run("a kid that the issuer does not have is 401", func(t *testing.T) {

@@ -33,6 +33,11 @@ func (broken) Ended(*verify.Token) (verify.Reason, time.Duration)  { panic("revo
 func (broken) Keys(string) (*verify.KeySet, error)                 { panic("keys") }
 func (broken) Want(context.Context, string, string) verify.Outcome { return verify.Unknown }
 
+// keyless is an issuer that has no key, as far as is known, and does not answer.
+type keyless struct{ broken }
+
+func (keyless) Keys(string) (*verify.KeySet, error) { return verify.NewKeySet() }
+
 func TestInternalErrors(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -62,6 +67,13 @@ func TestInternalErrors(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a kid that somebody made up is 503 and no alarm", func(t *testing.T) {
+		s := newStand(t, func(s *stand) { s.verifier.Keys = keyless{} })
+		a := s.call(call{})
+		if a.StatusCode != 503 || a.event.Reason != "keys_unavailable" || a.event.Outcome != "refused" || s.upstream.count() != 0 {
+			t.Errorf("%d %+v", a.StatusCode, a.event)
+		}
+	})
 	t.Run("advisory 83: the replay store is down", func(t *testing.T) {
 		s := newStand(t, func(s *stand) { s.verifier.Replay = broken{} })
 		token := s.token(s.client.ToKey())

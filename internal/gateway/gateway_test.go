@@ -206,7 +206,7 @@ func TestRefusals(t *testing.T) {
 			s.TB = t
 			a := s.call(tt.call)
 			e := a.event
-			if a.StatusCode != tt.status || e.Reason != tt.reason || e.ClientID != tt.client || e.Status != tt.status {
+			if a.StatusCode != tt.status || e.Reason != tt.reason || e.ClientID != tt.client || e.Status != tt.status || e.Outcome != "refused" {
 				t.Errorf("%d %s, event %+v", a.StatusCode, a.body, e)
 			}
 			if a.StatusCode != 401 || tt.reason != "no_credential" {

@@ -53,13 +53,16 @@ func render(w http.ResponseWriter, r *web.Request, err error) {
 		if e.Cause != nil {
 			r.Event.Cause = e.Cause.Error()
 		}
+		if errors.Is(e, verify.ErrKeyUnknown) {
+			r.Event.Outcome = "refused" // 503, and no alarm
+		}
 		httpmw.WriteError(w, e)
 		return
 	}
 	var answer *refusal
 	switch e := err.(type) {
 	case *refusal:
-		answer = e
+		answer, r.Event.Outcome = e, "refused" // also with 501
 	case *upstreamError:
 		answer, r.Event.Cause = e.refusal(), e.cause.Error()
 	case *web.StatusError: // the mux's only word on a path here: "*"

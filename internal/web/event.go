@@ -64,13 +64,14 @@ func replaceUnprintable(s string) string {
 	return string(b)
 }
 
-// level is info for what was served, warn for a refusal, error for a 5xx.
+// level is warn for a refusal, whatever its status, so that no client can raise
+// an alarm; error for a failure and every other 5xx; else info.
 func (e *Event) level() slog.Level {
 	switch {
-	case e.Status >= http.StatusInternalServerError || e.Outcome == "failed":
-		return slog.LevelError
 	case e.Outcome == "refused":
 		return slog.LevelWarn
+	case e.Status >= http.StatusInternalServerError || e.Outcome == "failed":
+		return slog.LevelError
 	}
 	return slog.LevelInfo
 }

@@ -66,7 +66,7 @@ func TestRecordLevels(t *testing.T) {
 	}{
 		{200, "", "INFO", "served"}, {302, "", "INFO", "served"}, {400, "", "WARN", "refused"}, {499, "", "WARN", "refused"}, {500, "", "ERROR", "failed"},
 		{404, "served", "INFO", "served"}, // an upstream's answer, handed on
-		{502, "served", "ERROR", "served"}, {200, "refused", "WARN", "refused"}, {200, "failed", "ERROR", "failed"},
+		{502, "served", "ERROR", "served"}, {200, "refused", "WARN", "refused"}, {503, "refused", "WARN", "refused"}, {200, "failed", "ERROR", "failed"},
 	} {
 		got := record(t, func(w http.ResponseWriter, r *web.Request) error {
 			r.Event.Outcome = c.outcome
