@@ -288,6 +288,11 @@ func TestCertificates(t *testing.T) {
 			t.Errorf("%+v", marked)
 		}
 		_, err = w.admin.RegisterCertificate(ctx, app.ClientID, certificatePEM(client.Certificate))
+		wantStatus(t, err, http.StatusUnprocessableEntity) // its key is compromised
+		other := verifytest.NewClient(t, w.clock)
+		_, err = w.admin.RegisterCertificate(ctx, app.ClientID, certificatePEM(other.Certificate))
+		check(t, err)
+		_, err = w.admin.RegisterCertificate(ctx, app.ClientID, certificatePEM(other.Certificate))
 		wantStatus(t, err, http.StatusConflict)
 		_, err = w.admin.RegisterCertificate(ctx, "nobody", certificatePEM(verifytest.NewClient(t, w.clock).Certificate))
 		wantStatus(t, err, http.StatusNotFound)
