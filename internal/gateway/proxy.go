@@ -38,14 +38,24 @@ type forward struct {
 
 type forwardKey struct{}
 
-// send forwards r. The error is an *upstreamError; then nothing was answered.
+// send forwards r. The error is an *upstreamError, or a *refusal if the client's
+// body broke; then nothing was answered.
 func (g *Gateway) send(w http.ResponseWriter, r *web.Request, f *forward) error {
-	f.route.proxy.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), forwardKey{}, f)))
-	if f.err != nil {
-		return &upstreamError{f.err}
+	out := r.WithContext(context.WithValue(r.Context(), forwardKey{}, f))
+	var sent *body
+	if r.ContentLength != 0 {
+		sent = &body{ReadCloser: r.Body}
+		out.Body = sent
 	}
-	r.Event.Outcome = "served" // whatever the upstream thought of it
-	return nil
+	f.route.proxy.ServeHTTP(w, out)
+	switch {
+	case f.err == nil:
+		r.Event.Outcome = "served" // whatever the upstream thought of it
+		return nil
+	case sent != nil && sent.broken.Load():
+		return errClientBody
+	}
+	return &upstreamError{f.err}
 }
 
 // newProxy leaves FlushInterval alone: answers without a length, and server-sent

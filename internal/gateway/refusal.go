@@ -21,13 +21,14 @@ type refusal struct {
 func (e *refusal) Error() string { return e.reason }
 
 var (
-	errMethod  = &refusal{status: 501, code: "not_implemented", reason: "method_refused"}
-	errUpgrade = &refusal{status: 501, code: "not_implemented", reason: "upgrade_refused"}
-	errTarget  = &refusal{status: 400, code: "invalid_request", reason: "target_form"}
-	errPath    = &refusal{status: 400, code: "invalid_request", reason: "path_ambiguous"}
-	errQuery   = &refusal{status: 400, code: "invalid_request", reason: "query_ambiguous"}
-	errNoRoute = &refusal{status: 404, code: "not_found", reason: "no_route"}
-	errInside  = &refusal{status: 500, code: "server_error", reason: "internal_error"}
+	errMethod     = &refusal{status: 501, code: "not_implemented", reason: "method_refused"}
+	errUpgrade    = &refusal{status: 501, code: "not_implemented", reason: "upgrade_refused"}
+	errTarget     = &refusal{status: 400, code: "invalid_request", reason: "target_form"}
+	errPath       = &refusal{status: 400, code: "invalid_request", reason: "path_ambiguous"}
+	errQuery      = &refusal{status: 400, code: "invalid_request", reason: "query_ambiguous"}
+	errClientBody = &refusal{status: 400, code: "invalid_request", reason: "client_body"}
+	errNoRoute    = &refusal{status: 404, code: "not_found", reason: "no_route"}
+	errInside     = &refusal{status: 500, code: "server_error", reason: "internal_error"}
 )
 
 // upstreamError is an upstream that did not answer.

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"testing"
+	"testing/iotest"
 )
 
 func TestUpstreamError(t *testing.T) {
@@ -24,6 +26,27 @@ func TestUpstreamError(t *testing.T) {
 		e := &upstreamError{tt.cause}
 		if got := e.refusal(); got.status != tt.want || !errors.Is(e, tt.cause) {
 			t.Errorf("%v: %d, want %d", tt.cause, got.status, tt.want)
+		}
+	}
+}
+
+func TestBody(t *testing.T) {
+	for name, tt := range map[string]struct {
+		err    error
+		closed bool // before it is read
+		want   bool
+	}{
+		"an end":                    {io.EOF, false, false},
+		"a fault":                   {io.ErrUnexpectedEOF, false, true},
+		"closed by the transport":   {errors.New("read after close"), true, false},
+		"its end, read after close": {io.EOF, true, false},
+	} {
+		b := &body{ReadCloser: io.NopCloser(iotest.ErrReader(tt.err))}
+		if tt.closed {
+			_ = b.Close()
+		}
+		if _, err := b.Read(make([]byte, 1)); err != tt.err || b.broken.Load() != tt.want {
+			t.Errorf("%s: %v, broken %t", name, err, b.broken.Load())
 		}
 	}
 }
