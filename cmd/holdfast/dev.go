@@ -41,7 +41,6 @@ everything is; without it, the folder is thrown away at the end.`,
 			if o.Dir, err = filepath.Abs(o.Dir); err != nil {
 				return err
 			}
-			setProcessors()
 			o.Now = time.Now
 			if verbose {
 				o.Events = env.Stderr
