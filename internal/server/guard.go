@@ -64,6 +64,9 @@ func refused(event *web.Event, err error) {
 		return
 	}
 	event.Outcome, event.Reason, event.Error = "refused", string(e.Reason), e.Code
+	if e.Status == http.StatusServiceUnavailable && !errors.Is(e, verify.ErrKeyUnknown) {
+		event.Outcome = "failed" // an outage of ours, not a fault of the caller's
+	}
 	if e.Token != nil {
 		granted(event, e.Token)
 	}
