@@ -59,7 +59,11 @@ platform that it was built for.`,
 			if asJSON {
 				return json.NewEncoder(env.Stdout).Encode(f)
 			}
-			_, err := fmt.Fprintf(env.Stdout, "holdfast %s %s (%s, %s/%s, cgo %t)\n", f.Version, f.Revision, f.Go, f.OS, f.Arch, f.CGO)
+			name := "holdfast " + f.Version
+			if f.Revision != "" {
+				name += " " + f.Revision
+			}
+			_, err := fmt.Fprintf(env.Stdout, "%s (%s, %s/%s, cgo %t)\n", name, f.Go, f.OS, f.Arch, f.CGO)
 			return err
 		},
 	}
