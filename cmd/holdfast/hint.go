@@ -10,6 +10,7 @@ import (
 	"github.com/holdfast-auth/holdfast/internal/config"
 	"github.com/holdfast-auth/holdfast/internal/demo"
 	"github.com/holdfast-auth/holdfast/internal/dev"
+	"github.com/holdfast-auth/holdfast/internal/envelope"
 	"github.com/holdfast-auth/holdfast/internal/server"
 	"github.com/holdfast-auth/holdfast/internal/store"
 )
@@ -20,6 +21,9 @@ func joinClose(err error, closing func() error) error { return errors.Join(err, 
 // hint is what to do about an error, one line; "" where we know nothing better
 // than the error itself.
 func hint(err error) string {
+	if errors.Is(err, errNoFile) {
+		return "name the file with --config; --example prints one with every key explained"
+	}
 	if fault, ok := errors.AsType[*config.Error](err); ok {
 		return fault.Hint
 	}
@@ -37,6 +41,8 @@ func hint(err error) string {
 		{is[*server.TrustDomainError](err), "name one with --trust-domain, such as example.com; it never changes"},
 		{is[*server.KeyFileExistsError](err), "name another file with --operator-key, or remove it if a first start broke off"},
 		{is[*server.KeyMissingError](err), "put back the copy of it that is kept apart from the database: nothing else opens the keys in there"},
+		{is[*envelope.ModeError](err), "take the others' rights away (chmod 0600), and ask who may have read it"},
+		{errors.Is(err, store.ErrNotDatabase), "is it the right path? if the file was damaged, put a backup in its place"},
 		{is[*server.OtherKeyError](err), "is it the right file, and the right database?"},
 		{is[*server.OtherIssuerError](err), "an issuer never changes; is this the right database?"},
 		{is[*server.ListenError](err) && errors.Is(err, syscall.EADDRINUSE), "another program listens there; choose another address"},

@@ -40,7 +40,7 @@ It is refused where there is a database already. All of it appears, or none.`,
 			_, err := env.Stdout.Write(config.Example(config.KindServe))
 			return err
 		}
-		cfg, err := config.LoadServe(s.file, env.Environ, s.overrides())
+		cfg, err := load(s, env, config.LoadServe)
 		if err != nil {
 			return err
 		}

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,6 +46,20 @@ func (s *settings) overrides() map[string]string {
 	return set
 }
 
+// errNoFile is a command that was told nothing.
+var errNoFile = errors.New("no configuration file is named, nor anything said by flags or variables")
+
+// load reads the settings by one of the two loaders. What is missing one by one
+// is beside the point where the whole file is.
+func load[T any](s *settings, env environment, from func(string, []string, map[string]string) (*T, error)) (*T, error) {
+	cfg, err := from(s.file, env.Environ, s.overrides())
+	said := len(s.overrides()) > 0 || slices.ContainsFunc(env.Environ, func(v string) bool { return strings.HasPrefix(v, "HOLDFAST_") })
+	if err != nil && s.file == "" && !said {
+		return nil, errNoFile
+	}
+	return cfg, err
+}
+
 // newLog is the log of a long-running part, on stderr.
 func newLog(env environment, c config.Log) (*slog.Logger, error) {
 	var level slog.Level
@@ -80,7 +96,7 @@ the one before.`,
 			_, err := env.Stdout.Write(config.Example(config.KindServe))
 			return err
 		}
-		cfg, err := config.LoadServe(s.file, env.Environ, s.overrides())
+		cfg, err := load(s, env, config.LoadServe)
 		if err != nil {
 			return err
 		}
@@ -124,7 +140,7 @@ told to stop (SIGINT, SIGTERM): requests under way are finished first.`,
 			_, err := env.Stdout.Write(config.Example(config.KindGateway))
 			return err
 		}
-		cfg, err := config.LoadGateway(s.file, env.Environ, s.overrides())
+		cfg, err := load(s, env, config.LoadGateway)
 		if err != nil {
 			return err
 		}

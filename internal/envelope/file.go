@@ -7,9 +7,20 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
+
+// ModeError is a key file that others than its owner may read.
+type ModeError struct {
+	File string
+	Mode fs.FileMode
+}
+
+func (e *ModeError) Error() string {
+	return fmt.Sprintf("key-encryption key %s has mode %04o; it must be 0600", e.File, e.Mode)
+}
 
 // LoadKeyFile reads a key-encryption key from a file of mode 0600 (others are
 // refused): 64 hexadecimal characters and a line end.
@@ -27,7 +38,7 @@ func LoadKeyFile(path string) (*Key, error) {
 		return nil, fmt.Errorf("key-encryption key %s is not a regular file", path)
 	}
 	if mode := info.Mode().Perm(); mode != 0o600 {
-		return nil, fmt.Errorf("key-encryption key %s has mode %04o; it must be 0600", path, mode)
+		return nil, &ModeError{File: path, Mode: mode}
 	}
 	text, err := io.ReadAll(io.LimitReader(f, 2*keySize+3))
 	if err != nil {

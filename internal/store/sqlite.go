@@ -82,7 +82,7 @@ func inspectSQLite(path string) error {
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("database %s is not a regular file", path)
 	case info.Size() == 0:
-		return fmt.Errorf("database %s is an empty file", path)
+		return fmt.Errorf("database %s is an empty file%w", path, silent{ErrNotDatabase})
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -91,7 +91,7 @@ func inspectSQLite(path string) error {
 	defer f.Close()
 	var header [headerSize]byte
 	if _, err := io.ReadFull(f, header[:]); err != nil || string(header[:16]) != "SQLite format 3\x00" {
-		return fmt.Errorf("file %s is not a database", path)
+		return fmt.Errorf("file %s is not a database%w", path, silent{ErrNotDatabase})
 	}
 	if binary.BigEndian.Uint32(header[68:]) != applicationID {
 		return fmt.Errorf("file %s is a database, but not one of holdfast", path)

@@ -23,6 +23,9 @@ var (
 	_ token.Uses      = (*Store)(nil)
 )
 
+// ErrNotDatabase is a file that SQLite did not write.
+var ErrNotDatabase = errors.New("not a database")
+
 // ErrClosed is what is asked of a store after Close.
 var ErrClosed = errors.New("the store is closed")
 
