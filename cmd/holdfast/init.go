@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -16,7 +15,6 @@ import (
 
 func initCommand(env environment) *cobra.Command {
 	var first server.FirstStart
-	var roots string
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "init",
@@ -32,7 +30,7 @@ It is refused where there is a database already. All of it appears, or none.`,
 	}
 	c.Flags().StringVar(&first.OperatorKeyFile, "operator-key", "operator.key", "where the first owner's private key is written (must not exist)")
 	c.Flags().StringVar(&first.TrustDomain, "trust-domain", "", "trust domain of certificate names, fixed for ever (default: the issuer's host)")
-	c.Flags().StringVar(&roots, "roots", "", "where the root certificate is written, which clients and gateways verify this server by (default: roots.pem beside the operator's key)")
+	c.Flags().StringVar(&first.RootsFile, "roots", "", "where the root certificate is written, which clients and gateways verify this server by (default: roots.pem beside the operator's key)")
 	c.Flags().BoolVar(&asJSON, "json", false, "print a JSON object")
 	s := addSettings(c, config.ServeKeys())
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -54,16 +52,13 @@ It is refused where there is a database already. All of it appears, or none.`,
 		if first.OperatorKeyFile, err = filepath.Abs(first.OperatorKeyFile); err != nil {
 			return err
 		}
-		if roots == "" {
-			roots = filepath.Join(filepath.Dir(first.OperatorKeyFile), "roots.pem")
+		if first.RootsFile == "" {
+			first.RootsFile = filepath.Join(filepath.Dir(first.OperatorKeyFile), "roots.pem")
 		}
 		first.Now = time.Now
 		op, err := server.Init(c.Context(), cfg, first)
 		if err != nil {
 			return err
-		}
-		if err := os.WriteFile(roots, []byte(op.Roots), 0o644); err != nil {
-			return fmt.Errorf("the installation is made, but %w (the server serves the root at %s/roots.pem)", err, cfg.Issuer)
 		}
 		if asJSON {
 			return json.NewEncoder(env.Stdout).Encode(op)
@@ -76,7 +71,7 @@ Start it:     holdfast serve --config %[4]s
 Then call its admin API as the first owner:
   holdfast call --issuer %[5]s --ca %[3]s --client %[1]s --key %[2]s \
       --scope %[6]s --resource %[7]s %[8]s/v1/organisations
-`, op.ClientID, op.KeyFile, roots, s.file, cfg.Issuer, op.Scope, op.Resource, cfg.AdminURL)
+`, op.ClientID, op.KeyFile, first.RootsFile, s.file, cfg.Issuer, op.Scope, op.Resource, cfg.AdminURL)
 		return err
 	}
 	return c

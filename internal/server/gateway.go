@@ -122,7 +122,11 @@ func (g *Gateway) openFeed(roots *x509.CertPool, key crypto.Signer) error {
 	if err != nil {
 		return err
 	}
-	prover, err := dpop.NewProver(key)
+	bound, err := jose.GenerateKey(jose.ES256, rand.Reader) // for tokens of this process alone
+	if err != nil {
+		return err
+	}
+	prover, err := dpop.NewProver(bound)
 	if err != nil {
 		return err
 	}

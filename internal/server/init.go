@@ -45,7 +45,9 @@ type FirstStart struct {
 	// OperatorKeyFile receives the first owner's private key, made here, PKCS#8
 	// PEM, mode 0600. It must not exist.
 	OperatorKeyFile string
-	Now             func() time.Time
+	// RootsFile receives the root certificate, PEM. It must not exist; "" for none.
+	RootsFile string
+	Now       func() time.Time
 }
 
 // Operator is the first owner: an application of the operator's organisation
@@ -74,7 +76,7 @@ func Init(ctx context.Context, cfg *config.Serve, first FirstStart) (op Operator
 	if !ca.ValidTrustDomain(first.TrustDomain) {
 		return op, &TrustDomainError{first.TrustDomain}
 	}
-	if err := free(path, first.OperatorKeyFile); err != nil {
+	if err := free(path, first); err != nil {
 		return op, err
 	}
 	staging, err := os.MkdirTemp(filepath.Dir(path), stagingPrefix+"*")
@@ -103,7 +105,10 @@ func Init(ctx context.Context, cfg *config.Serve, first FirstStart) (op Operator
 		return op, err
 	}
 	op.KeyFile = first.OperatorKeyFile
-	return op, publish{database: database, as: path, ownerKey: ownerKey, ownerKeyFile: first.OperatorKeyFile, kek: kekFile, kekAs: cfg.KeyEncryptionKeyFile}.run()
+	return op, publish{
+		database: database, as: path, ownerKey: ownerKey, ownerKeyFile: first.OperatorKeyFile,
+		roots: op.Roots, rootsFile: first.RootsFile, kek: kekFile, kekAs: cfg.KeyEncryptionKeyFile,
+	}.run()
 }
 
 // TrustDomainError is a trust domain that certificates cannot name.

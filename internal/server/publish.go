@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/holdfast-auth/holdfast/internal/envelope"
 )
@@ -24,59 +25,83 @@ func RemoveUnfinished(folder string) error {
 }
 
 // free refuses a first start where there was one, before anything is made.
-func free(database, ownerKeyFile string) error {
+func free(database string, first FirstStart) error {
 	if _, err := os.Lstat(database); err == nil {
 		return &InitialisedError{Database: database}
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("look for the database: %w", err)
 	}
-	if _, err := os.Lstat(ownerKeyFile); err == nil {
-		return &KeyFileExistsError{File: ownerKeyFile}
+	if _, err := os.Lstat(first.OperatorKeyFile); err == nil {
+		return &KeyFileExistsError{File: first.OperatorKeyFile}
+	}
+	if _, err := os.Lstat(first.RootsFile); err == nil && first.RootsFile != "" {
+		return fmt.Errorf("write the root certificate: %s exists", first.RootsFile)
 	}
 	return nil
 }
 
 // publish gives what was built its names. The database comes last: with its name
-// there is an installation.
+// there is an installation, and from then on nothing is taken back.
 type publish struct {
-	database, as string
-	ownerKey     []byte // PEM
-	ownerKeyFile string
-	kek, kekAs   string // kek is "" for one that was there before
+	database, as     string
+	ownerKey         []byte // PEM
+	ownerKeyFile     string
+	roots, rootsFile string // PEM; "" for no file
+	kek, kekAs       string // kek is "" for one that was there before
 }
 
-func (p publish) run() (err error) {
-	if err := writeNew(p.ownerKeyFile, p.ownerKey); err != nil {
+func (p publish) run() error {
+	var made []string
+	err := p.files(&made)
+	if err == nil {
+		if err = os.Link(p.database, p.as); err == nil {
+			return syncFolder(filepath.Dir(p.as))
+		}
+		if errors.Is(err, fs.ErrExist) {
+			err = &InitialisedError{Database: p.as} // by somebody else, just now
+			// who may have taken this key-encryption key for there already
+			made = slices.DeleteFunc(made, func(f string) bool { return f == p.kekAs })
+		} else {
+			err = fmt.Errorf("put the database in place: %w", err)
+		}
+	}
+	for _, f := range made {
+		err = errors.Join(err, os.Remove(f))
+	}
+	return err
+}
+
+// files writes all but the database, and tells which it made.
+func (p publish) files(made *[]string) error {
+	write := func(path string, data []byte, mode fs.FileMode) error {
+		err := writeNew(path, data, mode)
+		if err == nil {
+			*made = append(*made, path)
+		}
+		return err
+	}
+	if err := write(p.ownerKeyFile, p.ownerKey, 0o600); err != nil {
 		if errors.Is(err, fs.ErrExist) {
 			return &KeyFileExistsError{File: p.ownerKeyFile}
 		}
 		return fmt.Errorf("write the operator's key: %w", err)
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(p.ownerKeyFile))
-		}
-	}()
-	if p.kek != "" {
-		text, err := os.ReadFile(p.kek)
-		if err == nil {
-			err = writeNew(p.kekAs, text)
-		}
-		if err != nil {
-			return fmt.Errorf("write the key-encryption key: %w", err)
+	if p.rootsFile != "" {
+		if err := write(p.rootsFile, []byte(p.roots), 0o644); err != nil {
+			return fmt.Errorf("write the root certificate: %w", err)
 		}
 	}
-	switch err := os.Link(p.database, p.as); {
-	case errors.Is(err, fs.ErrExist):
-		return &InitialisedError{Database: p.as} // by somebody else, perhaps with this key-encryption key: it stays
-	case err != nil:
-		err = fmt.Errorf("put the database in place: %w", err)
-		if p.kek != "" {
-			err = errors.Join(err, os.Remove(p.kekAs))
-		}
-		return err
+	if p.kek == "" {
+		return nil
 	}
-	return syncFolder(filepath.Dir(p.as))
+	text, err := os.ReadFile(p.kek)
+	if err == nil {
+		err = write(p.kekAs, text, 0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("write the key-encryption key: %w", err)
+	}
+	return nil
 }
 
 // keyEncryptionKey reads the key, or makes one in staging where there is none:
@@ -90,9 +115,9 @@ func keyEncryptionKey(path, staging string) (k *envelope.Key, made string, err e
 	return k, made, err
 }
 
-// writeNew writes a file of mode 0600 that must not exist, whole or not at all.
-func writeNew(path string, data []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+// writeNew writes a file that must not exist, whole or not at all.
+func writeNew(path string, data []byte, mode fs.FileMode) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return err
 	}

@@ -93,11 +93,15 @@ func (s *Server) Run(ctx context.Context, l Listeners) (err error) {
 	front.Go(func() error { // a part that fails ends the whole
 		select {
 		case <-fronts.Done():
-			close(s.ending)
 			return nil
 		case <-failing.Done():
 			return context.Cause(failing)
 		}
+	})
+	front.Go(func() error {
+		<-fronts.Done() // whatever ended it
+		close(s.ending)
+		return nil
 	})
 	err = front.Wait()
 	stop()
