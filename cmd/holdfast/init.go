@@ -31,6 +31,7 @@ It is refused where there is a database already. All of it appears, or none.`,
 	c.Flags().StringVar(&first.OperatorKeyFile, "operator-key", "operator.key", "where the first owner's private key is written (must not exist)")
 	c.Flags().StringVar(&first.TrustDomain, "trust-domain", "", "trust domain of certificate names, fixed for ever (default: the issuer's host)")
 	c.Flags().StringVar(&first.RootsFile, "roots", "", "where the root certificate is written, which clients and gateways verify this server by (default: roots.pem beside the operator's key)")
+	c.Flags().StringVar(&first.ProfileFile, "profile", "", "where the file is written that other commands take with --as (default: operator.json beside the operator's key)")
 	c.Flags().BoolVar(&asJSON, "json", false, "print a JSON object")
 	s := addSettings(c, config.ServeKeys())
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -55,6 +56,12 @@ It is refused where there is a database already. All of it appears, or none.`,
 		if first.RootsFile == "" {
 			first.RootsFile = filepath.Join(filepath.Dir(first.OperatorKeyFile), "roots.pem")
 		}
+		if first.RootsFile, err = filepath.Abs(first.RootsFile); err != nil {
+			return err
+		}
+		if first.ProfileFile == "" {
+			first.ProfileFile = filepath.Join(filepath.Dir(first.OperatorKeyFile), "operator.json")
+		}
 		first.Now = time.Now
 		op, err := server.Init(c.Context(), cfg, first)
 		if err != nil {
@@ -66,12 +73,13 @@ It is refused where there is a database already. All of it appears, or none.`,
 		_, err = fmt.Fprintf(env.Stdout, `first owner   %[1]s
 private key   %[2]s (keep it: nobody else has it)
 root          %[3]s (clients and gateways verify this server by it)
+profile       %[9]s (for --as of the commands that administer)
 
 Start it:     holdfast serve --config %[4]s
 Then call its admin API as the first owner:
   holdfast call --issuer %[5]s --ca %[3]s --client %[1]s --key %[2]s \
       --scope %[6]s --resource %[7]s %[8]s/v1/organisations
-`, op.ClientID, op.KeyFile, first.RootsFile, s.file, cfg.Issuer, op.Scope, op.Resource, cfg.AdminURL)
+`, op.ClientID, op.KeyFile, first.RootsFile, s.file, cfg.Issuer, op.Scope, op.Resource, cfg.AdminURL, first.ProfileFile)
 		return err
 	}
 	return c

@@ -50,7 +50,7 @@ func Holdfast() Table {
 				"cnf", "dpop", "mtls", "verify", "verify/jwks", "verify/httpmw", "client", "internal/admin", "internal/as",
 				"internal/audit", "internal/ca", "internal/clientauth", "internal/config", "internal/directory", "internal/envelope",
 				"internal/feed", "internal/gateway", "internal/jose", "internal/keyring", "internal/metrics", "internal/oauth",
-				"internal/store", "internal/token", "internal/web",
+				"internal/store", "internal/strictjson", "internal/token", "internal/web",
 			}, Outside: []string{"golang.org/x/sync"}, Clock: true},
 			{Package: "internal/dev", Inside: []string{"cnf", "dpop", "mtls", "client", "internal/admin", "internal/adminclient", "internal/config", "internal/jose", "internal/server", "internal/web"}, Outside: []string{"golang.org/x/sync"}, Clock: true},
 			{Package: "internal/demo", Inside: []string{"cnf", "dpop", "client", "internal/admin", "internal/adminclient", "internal/dev", "internal/jose", "internal/strictjson"}, Clock: true},

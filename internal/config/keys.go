@@ -55,13 +55,18 @@ func flagName(key string) string { return strings.NewReplacer(".", "-", "_", "-"
 
 const variablePrefix = "HOLDFAST_"
 
+// clientVariables are those of the commands that call a server; they set no key.
+var clientVariables = []string{
+	"HOLDFAST_AS", "HOLDFAST_OPERATOR_CLIENT_ID", "HOLDFAST_OPERATOR_KEY_FILE", "HOLDFAST_OPERATOR_KID",
+}
+
 // serviceLink matches the variables that Kubernetes sets in every pod for a
 // service whose name begins with holdfast. They are nobody's setting.
 var serviceLink = regexp.MustCompile(`^HOLDFAST(_[A-Z0-9_]+)?_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
 
 // applyEnvironment sets what HOLDFAST_* variables say. One environment may
-// serve both commands: a variable of the other one is left alone, a variable
-// of neither is a fault.
+// serve every command: a variable of another one is left alone, a variable
+// of none is a fault.
 func applyEnvironment(environ []string, settings map[string]reflect.Value, f *faults) {
 	known := make(map[string]string) // variable -> key
 	for _, k := range slices.Concat(ServeKeys(), GatewayKeys()) {
@@ -76,7 +81,7 @@ func applyEnvironment(environ []string, settings map[string]reflect.Value, f *fa
 	}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		key, ok := known[name]
-		if !ok && !serviceLink.MatchString(name) {
+		if !ok && !slices.Contains(clientVariables, name) && !serviceLink.MatchString(name) {
 			f.at(origin{name: name}, "", fmt.Sprintf("no key is set by this variable%s", meant(name, slices.Sorted(maps.Keys(known)))), "")
 		}
 		if field, here := settings[key]; ok && here {

@@ -47,7 +47,10 @@ type FirstStart struct {
 	OperatorKeyFile string
 	// RootsFile receives the root certificate, PEM. It must not exist; "" for none.
 	RootsFile string
-	Now       func() time.Time
+	// ProfileFile receives the first owner's Profile, which names OperatorKeyFile
+	// and RootsFile. It must not exist; "" for none.
+	ProfileFile string
+	Now         func() time.Time
 }
 
 // Operator is the first owner: an application of the operator's organisation
@@ -105,9 +108,14 @@ func Init(ctx context.Context, cfg *config.Serve, first FirstStart) (op Operator
 		return op, err
 	}
 	op.KeyFile = first.OperatorKeyFile
+	profile, err := profileOf(cfg, op, first.RootsFile).JSON()
+	if err != nil {
+		return op, err
+	}
 	return op, publish{
 		database: database, as: path, ownerKey: ownerKey, ownerKeyFile: first.OperatorKeyFile,
-		roots: op.Roots, rootsFile: first.RootsFile, kek: kekFile, kekAs: cfg.KeyEncryptionKeyFile,
+		roots: op.Roots, rootsFile: first.RootsFile, profile: profile, profileFile: first.ProfileFile,
+		kek: kekFile, kekAs: cfg.KeyEncryptionKeyFile,
 	}.run()
 }
 

@@ -37,6 +37,9 @@ func free(database string, first FirstStart) error {
 	if _, err := os.Lstat(first.RootsFile); err == nil && first.RootsFile != "" {
 		return fmt.Errorf("write the root certificate: %s exists", first.RootsFile)
 	}
+	if _, err := os.Lstat(first.ProfileFile); err == nil && first.ProfileFile != "" {
+		return fmt.Errorf("write the operator's profile: %s exists", first.ProfileFile)
+	}
 	return nil
 }
 
@@ -47,6 +50,8 @@ type publish struct {
 	ownerKey         []byte // PEM
 	ownerKeyFile     string
 	roots, rootsFile string // PEM; "" for no file
+	profile          []byte // JSON
+	profileFile      string // "" for no file
 	kek, kekAs       string // kek is "" for one that was there before
 }
 
@@ -89,6 +94,11 @@ func (p publish) files(made *[]string) error {
 	if p.rootsFile != "" {
 		if err := write(p.rootsFile, []byte(p.roots), 0o644); err != nil {
 			return fmt.Errorf("write the root certificate: %w", err)
+		}
+	}
+	if p.profileFile != "" {
+		if err := write(p.profileFile, p.profile, 0o600); err != nil {
+			return fmt.Errorf("write the operator's profile: %w", err)
 		}
 	}
 	if p.kek == "" {
