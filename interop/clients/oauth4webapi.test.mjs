@@ -3,6 +3,7 @@
 import test from 'node:test'
 import assert from 'node:assert/strict'
 import * as oauth from 'oauth4webapi'
+import { cases } from './cases.mjs'
 import { apiOf, application, dev, fetchAs, signingKey, thumbprint, claims } from './world.mjs'
 
 async function authorizationServer(custom) {
@@ -98,4 +99,44 @@ test('oauth4webapi: another client’s key does not authenticate', async () => {
   const { privateKey } = await oauth.generateKeyPair('ES256')
   const DPoP = oauth.DPoP({ client_id: app.client_id }, await oauth.generateKeyPair('ES256'))
   await assert.rejects(grant(as, app, oauth.PrivateKeyJwt({ key: privateKey, kid: app.kid }), custom, { DPoP }), (err) => err.error === 'invalid_client' && err.status === 401)
+})
+
+/** What every request needs: the server, the client, its method, the transport. */
+async function prepared(app, { key, fetch } = {}) {
+  const custom = fetch ?? fetchAs(app)
+  const as = await authorizationServer(custom)
+  const auth = app.auth_method === 'private_key_jwt' ? oauth.PrivateKeyJwt({ key: key ?? (await signingKey(app)), kid: app.kid }) : oauth.TlsClientAuth()
+  return { as, auth, client: { client_id: app.client_id, use_mtls_endpoint_aliases: Boolean(app.cert_file) }, custom }
+}
+
+const handles = new WeakMap()
+
+function handleOf(pair) {
+  if (!handles.has(pair)) handles.set(pair, oauth.DPoP({}, pair))
+  return handles.get(pair)
+}
+
+cases('oauth4webapi', {
+  async token(app, { DPoP, ...options } = {}) {
+    const { as, auth, custom } = await prepared(app, options)
+    return grant(as, app, auth, custom, DPoP && { DPoP: handleOf(DPoP) })
+  },
+  async introspect(caller, token, options) {
+    const { as, auth, client, custom } = await prepared(caller, options)
+    const response = await oauth.introspectionRequest(as, client, auth, token, { [oauth.customFetch]: custom })
+    return oauth.processIntrospectionResponse(as, client, response)
+  },
+  async revoke(caller, token, options) {
+    const { as, auth, client, custom } = await prepared(caller, options)
+    return oauth.processRevocationResponse(await oauth.revocationRequest(as, client, auth, token, { [oauth.customFetch]: custom }))
+  },
+  proofKey: (alg) => oauth.generateKeyPair(alg),
+  thumbprintOf: (pair) => handleOf(pair).calculateThumbprint(),
+})
+
+test('oauth4webapi: discovery by OpenID Connect finds the same server', async () => {
+  const issuer = new URL(dev.issuer)
+  const custom = fetchAs()
+  const found = await oauth.processDiscoveryResponse(issuer, await oauth.discoveryRequest(issuer, { algorithm: 'oidc', [oauth.customFetch]: custom }))
+  assert.deepEqual(found, await authorizationServer(custom))
 })

@@ -1,7 +1,9 @@
 // openid-client 6 against a running `holdfast dev`.
 import test from 'node:test'
 import assert from 'node:assert/strict'
+import { calculateJwkThumbprint, exportJWK } from 'jose'
 import * as client from 'openid-client'
+import { cases } from './cases.mjs'
 import { apiOf, application, claims, dev, fetchAs, signingKey, thumbprint } from './world.mjs'
 
 /** Discovery by RFC 8414 and a configuration that calls through the right transport. */
@@ -76,3 +78,37 @@ test('openid-client: a revoked token is refused', async () => {
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
 })
+
+/** The method of the application, with its key or another. */
+const methodOf = async (app, key) =>
+  app.auth_method === 'private_key_jwt' ? client.PrivateKeyJwt({ key: key ?? (await signingKey(app)), kid: app.kid }) : client.TlsClientAuth()
+
+async function configured(app, { key, fetch }) {
+  return client.discovery(new URL(dev.issuer), app.client_id, { use_mtls_endpoint_aliases: Boolean(app.cert_file) }, await methodOf(app, key), {
+    algorithm: 'oauth2',
+    [client.customFetch]: fetch ?? fetchAs(app),
+  })
+}
+
+const handles = new Map() // a DPoP handle belongs to a configuration: one for each key and transport
+
+cases('openid-client', {
+  async token(app, { DPoP, ...options } = {}) {
+    const id = DPoP && `${await thumbprintOf(DPoP)} ${options.fetch ? 'recorded' : ''}`
+    if (!handles.has(id)) {
+      const config = await configured(app, options)
+      handles.set(id, { config, handle: DPoP && client.getDPoPHandle(config, DPoP) })
+    }
+    const { config, handle } = handles.get(id)
+    if (!DPoP) handles.delete(id)
+    return client.clientCredentialsGrant(config, parameters(app), DPoP && { DPoP: handle })
+  },
+  introspect: async (caller, token, options = {}) => client.tokenIntrospection(await configured(caller, options), token),
+  revoke: async (caller, token, options = {}) => client.tokenRevocation(await configured(caller, options), token),
+  proofKey: (alg) => client.randomDPoPKeyPair(alg),
+  thumbprintOf,
+})
+
+async function thumbprintOf(pair) {
+  return calculateJwkThumbprint(await exportJWK(pair.publicKey))
+}

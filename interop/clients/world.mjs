@@ -1,17 +1,26 @@
-// The sample world of `holdfast dev`, found through the dev.json that HOLDFAST_DEV names.
+// The world of the foreign clients: the samples of `holdfast dev` and what furnish
+// adds, found through the world.json that HOLDFAST_WORLD names.
 import { readFileSync } from 'node:fs'
 import { createPrivateKey, X509Certificate, createHash } from 'node:crypto'
 import { Agent, fetch as undiciFetch } from 'undici'
 
-if (!process.env.HOLDFAST_DEV) throw new Error('set HOLDFAST_DEV to the dev.json of a running `holdfast dev --dir D`')
+if (!process.env.HOLDFAST_WORLD) throw new Error('set HOLDFAST_WORLD to the world.json that furnish wrote')
 
-export const dev = JSON.parse(readFileSync(process.env.HOLDFAST_DEV, 'utf8'))
+export const world = JSON.parse(readFileSync(process.env.HOLDFAST_WORLD, 'utf8'))
+export const dev = world.dev
 export const ca = readFileSync(dev.ca_file, 'utf8')
 
 /** The first sample application with this authentication method and binding. */
 export function application(auth, binding) {
   const found = dev.clients.find((c) => c.auth_method === auth && c.binding === binding)
   if (!found) throw new Error(`dev.json has no client with ${auth} and ${binding}`)
+  return found
+}
+
+/** The application that furnish made under this name. */
+export function named(name) {
+  const found = world.applications[name]
+  if (!found) throw new Error(`world.json has no application ${name}`)
   return found
 }
 
