@@ -44,7 +44,7 @@ func Holdfast() Table {
 			{Package: "internal/gateway", Inside: []string{"cnf", "dpop", "mtls", "verify", "verify/jwks", "verify/httpmw", "client", "internal/bounded", "internal/jose", "internal/strictjson", "internal/web"}},
 
 			// Edges: the database, the wire to the admin API, and who puts all together.
-			{Package: "internal/store", Inside: []string{"cnf", "internal/audit", "internal/ca", "internal/directory", "internal/jose", "internal/keyring", "internal/token"}, Outside: []string{"modernc.org/sqlite", "github.com/pressly/goose/v3"}, Clock: true},
+			{Package: "internal/store", Inside: []string{"cnf", "internal/audit", "internal/ca", "internal/directory", "internal/jose", "internal/keyring", "internal/token"}, Outside: []string{"modernc.org/sqlite", "github.com/jackc/pgx/v5", "github.com/pressly/goose/v3"}, Clock: true},
 			{Package: "internal/adminclient", Inside: []string{"client", "internal/admin", "internal/strictjson"}},
 			{Package: "internal/server", Inside: []string{
 				"cnf", "dpop", "mtls", "verify", "verify/jwks", "verify/httpmw", "client", "internal/admin", "internal/as",

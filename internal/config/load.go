@@ -178,7 +178,7 @@ func resolvePaths(v reflect.Value, prefix string, f *faults) {
 func (f *faults) resolve(key, kind, value string) string {
 	if kind == "database" {
 		if strings.Contains(value, "://") || strings.Contains(value, ":memory:") {
-			return value // no path: for validate to refuse
+			return value // no path
 		}
 		if value = strings.TrimPrefix(value, "sqlite:"); value == "" {
 			return value

@@ -121,12 +121,32 @@ func (f *faults) otherAddress(key, value, otherKey, other string) {
 func (f *faults) database(key, value string) {
 	switch {
 	case !f.required(key, value):
+	case isPostgres(value):
+		f.postgres(key, value)
 	case strings.Contains(value, ":memory:"):
 		f.add(key, "must be a file: what is kept in memory is lost at the first restart")
 	case strings.Contains(value, "://"):
-		f.addHint(key, "must be the path of a SQLite file", "Other databases are not supported by this version.")
+		f.addHint(key, "must be the path of a SQLite file or the URL of a PostgreSQL database", "As in holdfast.db, or postgres://holdfast@db.example.com/holdfast?sslmode=verify-full.")
 	case strings.ContainsAny(value, "?#"):
 		f.add(key, `must not hold "?" or "#"`)
+	}
+}
+
+func isPostgres(value string) bool {
+	return strings.HasPrefix(value, "postgres://") || strings.HasPrefix(value, "postgresql://")
+}
+
+// postgres checks the URL of a PostgreSQL database. No fault repeats it: it may
+// hold a password, and in one that was mistyped anywhere.
+func (f *faults) postgres(key, value string) {
+	u, err := url.Parse(value)
+	switch {
+	case err != nil || u.Opaque != "":
+		f.addHint(key, "is not the URL of a PostgreSQL database", "As in postgres://holdfast@db.example.com/holdfast?sslmode=verify-full; special characters are escaped, as %2F.")
+	case strings.Trim(u.Path, "/") == "":
+		f.add(key, "must name the database, as in postgres://holdfast@db.example.com/holdfast")
+	case u.Fragment != "" || strings.Contains(value, "#"):
+		f.add(key, `must not hold "#"`)
 	}
 }
 

@@ -22,9 +22,14 @@ type Serve struct {
 	// The addresses to listen on, as host:port; no host means every interface.
 	Listen ServeListen `yaml:"listen"`
 
-	// The SQLite database that `holdfast init` has made: a path, with or without
-	// sqlite: before it.
+	// The database that `holdfast init` has made: the path of a SQLite file, with or
+	// without sqlite: before it, or for more than one node the URL of a PostgreSQL
+	// database, as in postgres://holdfast@db.example.com/holdfast?sslmode=verify-full.
 	Database string `yaml:"database" path:"database" example:"holdfast.db"`
+
+	// The file with the password for PostgreSQL, which is read again for each
+	// connection. Without it the URL, PGPASSWORD or the file of PGPASSFILE has it.
+	DatabasePasswordFile string `yaml:"database_password_file" path:"file" optional:"true" example:"/etc/holdfast/database.password"`
 
 	// The file with the key-encryption key, under which every private key in the
 	// database is encrypted. Keep a copy away from the database's backups: whoever

@@ -97,7 +97,12 @@ func TestServeFaults(t *testing.T) {
 		{"admin where mTLS is", func(s *Serve) { s.Listen.Admin = s.Listen.MTLS }, "listen.admin: must differ from listen.mtls"},
 		{"free ports", func(s *Serve) { s.Listen = ServeListen{"localhost:0", "localhost:0", "localhost:0"} }, ""},
 		{"database in memory", func(s *Serve) { s.Database = ":memory:" }, "database: must be a file: what is kept in memory is lost at the first restart"},
-		{"another database", func(s *Serve) { s.Database = "postgres://localhost/x" }, "database: must be the path of a SQLite file"},
+		{"another database", func(s *Serve) { s.Database = "mysql://localhost/x" }, "database: must be the path of a SQLite file or the URL of a PostgreSQL database"},
+		{"PostgreSQL", func(s *Serve) { s.Database = "postgres://u@localhost/x?sslmode=verify-full" }, ""},
+		{"PostgreSQL by its longer name", func(s *Serve) { s.Database = "postgresql://u:p@a,b/x" }, ""},
+		{"PostgreSQL without a database", func(s *Serve) { s.Database = "postgres://u@localhost/" }, "database: must name the database, as in postgres://holdfast@db.example.com/holdfast"},
+		{"PostgreSQL with a fragment", func(s *Serve) { s.Database = "postgres://u:p#w@localhost/x" }, "database: is not the URL of a PostgreSQL database"},
+		{"PostgreSQL with a password that is not escaped", func(s *Serve) { s.Database = "postgres://u:p%ss@localhost/x" }, "database: is not the URL of a PostgreSQL database"},
 		{"database with options", func(s *Serve) { s.Database = "/x?mode=memory" }, `database: must not hold "?" or "#"`},
 		{"no key-encryption key", func(s *Serve) { s.KeyEncryptionKeyFile = "" }, "key_encryption_key_file: is missing"},
 		{"certificate without key", func(s *Serve) { s.TLS.CertificateFile = "a" }, "tls.key_file: is missing (tls.certificate_file is set, and they go together)"},
@@ -124,7 +129,8 @@ func TestDatabaseSpellings(t *testing.T) {
 		"sqlite::memory:":           "",
 		"sqlite:":                   "",
 		"sqlite://localhost/x":      "",
-		"postgres://localhost/hold": "",
+		"postgres://localhost/hold": "postgres://localhost/hold",
+		"mysql://localhost/hold":    "",
 	} {
 		s, err := LoadServe(write(t, goodServe), nil, map[string]string{"database": value})
 		if want == "" {

@@ -57,8 +57,11 @@ func TestOpenRefuses(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, isError[*server.NotInitialisedError], "holds no installation"},
-		"another kind of database": {func(_ *testing.T, cfg *config.Serve) { cfg.Database = "postgres://localhost/x" }, nil, "PostgreSQL"},
-		"an empty database":        {func(t *testing.T, cfg *config.Serve) { write(t, cfg.Database, "", 0o600) }, nil, "is an empty file"},
+		"another kind of database": {func(_ *testing.T, cfg *config.Serve) { cfg.Database = "mysql://localhost/x" }, nil, "none that holdfast knows"},
+		"PostgreSQL that does not answer": {func(_ *testing.T, cfg *config.Serve) {
+			cfg.Database = "postgres://u:secret@127.0.0.1:9/x"
+		}, nil, "database postgres://127.0.0.1:9/x does not answer: "},
+		"an empty database": {func(t *testing.T, cfg *config.Serve) { write(t, cfg.Database, "", 0o600) }, nil, "is an empty file"},
 		"another issuer's database": {func(_ *testing.T, cfg *config.Serve) {
 			cfg.Issuer = "https://localhost:9000"
 		}, isError[*server.OtherIssuerError], "belongs to the issuer https://localhost:8443"},

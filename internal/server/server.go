@@ -75,6 +75,7 @@ func open(ctx context.Context, cfg *config.Serve, p Process, how store.Options) 
 	if err != nil {
 		return nil, err
 	}
+	how.PasswordFile = cfg.DatabasePasswordFile
 	st, err := store.Open(ctx, cfg.Database, how)
 	if err != nil {
 		return nil, err
@@ -97,7 +98,7 @@ func open(ctx context.Context, cfg *config.Serve, p Process, how store.Options) 
 	}
 	if err := s.openKeys(ctx, &keyring.Ring{Store: st, KEK: kek, Now: p.Now}, trustDomain); err != nil {
 		if errors.Is(err, envelope.ErrOpen) {
-			err = &OtherKeyError{Database: cfg.Database, File: cfg.KeyEncryptionKeyFile, Err: err}
+			err = &OtherKeyError{Database: store.Name(cfg.Database), File: cfg.KeyEncryptionKeyFile, Err: err}
 		}
 		return nil, err
 	}
@@ -127,6 +128,9 @@ func (s *Server) openKeys(ctx context.Context, ring *keyring.Ring, trustDomain s
 // exists looks for a database before anything else is asked for: without one
 // there was no first start, and whatever else is missing is missing because of it.
 func exists(database string) error {
+	if store.IsPostgres(database) {
+		return nil // the store asks the server
+	}
 	path, err := store.Path(database)
 	if err != nil {
 		return err
@@ -141,13 +145,13 @@ func exists(database string) error {
 func (s *Server) identify(ctx context.Context) error {
 	issuer, err := s.store.Meta(ctx, metaIssuer)
 	if errors.Is(err, directory.ErrNotFound) {
-		return &NotInitialisedError{Database: s.cfg.Database}
+		return &NotInitialisedError{Database: store.Name(s.cfg.Database)}
 	}
 	if err != nil {
 		return err
 	}
 	if issuer != s.cfg.Issuer {
-		return &OtherIssuerError{Database: s.cfg.Database, Has: issuer, Wants: s.cfg.Issuer}
+		return &OtherIssuerError{Database: store.Name(s.cfg.Database), Has: issuer, Wants: s.cfg.Issuer}
 	}
 	operator, err := s.store.Meta(ctx, metaOperator)
 	s.operator = directory.OrganisationID(operator)

@@ -18,7 +18,7 @@ import (
 func spoil(t *testing.T, s *Store, queries ...string) {
 	t.Helper()
 	for _, q := range queries {
-		if _, err := s.writer.ExecContext(t.Context(), q); err != nil {
+		if _, err := file(s).writer.ExecContext(t.Context(), q); err != nil {
 			t.Fatalf("%s: %v", q, err)
 		}
 	}
@@ -48,7 +48,7 @@ func TestUseFails(t *testing.T) {
 	} {
 		t.Run(c.name+" means that nobody was the first, and nothing is left", func(t *testing.T) {
 			s := newStore(t)
-			at := c.where(s.insert)
+			at := c.where(file(s).insert)
 			good := *at
 			*at = statement{good, c.err}
 			if err := s.FirstUse(t.Context(), use("a")); !errors.Is(err, c.err) || replayed(err) {
@@ -197,13 +197,13 @@ func TestChangeFails(t *testing.T) {
 
 func TestMigrateFails(t *testing.T) {
 	db := unmigrated(t)
-	if err := migrateWith(t.Context(), db, "x", fstest.MapFS{}); err == nil {
+	if err := migrateWith(t.Context(), sqliteDialect, db, "x", fstest.MapFS{}); err == nil {
 		t.Error("a holdfast without a schema migrates")
 	}
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := migrateWith(t.Context(), db, "x", fstest.MapFS{"00001_a.sql": &fstest.MapFile{Data: []byte("-- +goose Up\nSELECT 1;\n")}}); err == nil {
+	if err := migrateWith(t.Context(), sqliteDialect, db, "x", fstest.MapFS{"00001_a.sql": &fstest.MapFile{Data: []byte("-- +goose Up\nSELECT 1;\n")}}); err == nil {
 		t.Error("a database that does not answer is up to date")
 	}
 }

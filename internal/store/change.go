@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"time"
 
@@ -12,34 +11,9 @@ import (
 	"github.com/holdfast-auth/holdfast/internal/directory"
 )
 
-// write runs f in one transaction on the connection that writes, once it is this
-// caller's turn. ctx ends the waiting, never the transaction.
+// write runs f in one transaction; engine.write says more.
 func (s *Store) write(ctx context.Context, f func(tx *sql.Tx) error) error {
-	select {
-	case s.turn <- struct{}{}:
-	case <-s.stop:
-		return ErrClosed
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	defer func() { <-s.turn }()
-	if err := s.broken.Load(); err != nil {
-		return *err
-	}
-	tx, err := s.writer.BeginTx(context.WithoutCancel(ctx), nil)
-	if err != nil {
-		return fmt.Errorf("begin: %w", err)
-	}
-	if err := f(tx); err != nil {
-		tx.Rollback()
-		return err
-	}
-	if err := tx.Commit(); err != nil {
-		// The driver may have left the transaction open; nothing may join it.
-		s.writer.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
-		return s.commitFailed(err)
-	}
-	return nil
+	return s.engine.write(ctx, f)
 }
 
 // change takes the next number of the chain, seals and appends e, and lets apply
@@ -47,6 +21,7 @@ func (s *Store) write(ctx context.Context, f func(tx *sql.Tx) error) error {
 // was decided on the state before it: if the chain has moved on, it is ErrStale.
 func (s *Store) change(ctx context.Context, e audit.Event, apply func(tx *sql.Tx, sequence int64) error) error {
 	return s.write(ctx, func(tx *sql.Tx) error {
+		e := e // f may run again
 		head, err := scanHead(tx.QueryRow(queryNext))
 		if err != nil {
 			return fmt.Errorf("take the next number: %w", err)
@@ -84,29 +59,6 @@ func affected(tx *sql.Tx, query string, args ...any) (int64, error) {
 		return 0, err
 	}
 	return result.RowsAffected()
-}
-
-// commitFailed decides what a commit that failed means. After a failed fsync the
-// system may have dropped what it could not write, so that a later success
-// proves nothing: the store writes no more until it is opened again.
-func (s *Store) commitFailed(err error) error {
-	err = fmt.Errorf("commit: %w", err)
-	if lostSync(err) {
-		err = fmt.Errorf("the disk did not take what was written, and nothing more is written until a restart: %w", err)
-		s.broken.Store(&err)
-	}
-	return err
-}
-
-// The codes of SQLite for a file or a folder that could not be synced.
-const (
-	codeSyncFile   = 10 | 4<<8
-	codeSyncFolder = 10 | 5<<8
-)
-
-func lostSync(err error) bool {
-	var coded interface{ Code() int }
-	return errors.As(err, &coded) && (coded.Code() == codeSyncFile || coded.Code() == codeSyncFolder)
 }
 
 func scanHead(row *sql.Row) (audit.Head, error) {

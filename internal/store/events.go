@@ -94,7 +94,7 @@ func collect[T any](ctx context.Context, q querier, scan func(*sql.Rows, *T) err
 
 // read runs f in a transaction that sees one state of the database.
 func (s *Store) read(ctx context.Context, f func(tx *sql.Tx) error) error {
-	tx, err := s.readers.BeginTx(ctx, nil)
+	tx, err := s.readers.BeginTx(ctx, s.readOptions)
 	if err != nil {
 		return fmt.Errorf("begin to read: %w", err)
 	}

@@ -26,6 +26,9 @@ func newStore(t *testing.T) *Store {
 	return s
 }
 
+// file is the engine of a SQLite file.
+func file(s *Store) *sqlite { return s.engine.(*sqlite) }
+
 func use(name string) token.Use {
 	u := token.Use{Until: time.Now().Add(time.Minute)}
 	copy(u.Key[:], name)
@@ -46,7 +49,7 @@ func TestWriterSettings(t *testing.T) {
 	s := newStore(t)
 	for pragma, want := range map[string]int{"synchronous": 2, "foreign_keys": 1, "busy_timeout": 5000} {
 		var got int
-		if err := s.writer.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got); err != nil || got != want {
+		if err := file(s).writer.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got); err != nil || got != want {
 			t.Errorf("%s is %d, want %d; %v", pragma, got, want, err)
 		}
 	}
@@ -65,7 +68,7 @@ func TestFailedCommit(t *testing.T) {
 	for _, code := range []coded{1034, 1290} {
 		t.Run(fmt.Sprintf("after a failed fsync (%d) nothing is written or acknowledged until a restart", code), func(t *testing.T) {
 			s := newStore(t)
-			if err := s.commitFailed(code); !errors.Is(err, code) || !strings.Contains(err.Error(), "until a restart") {
+			if err := file(s).commitFailed(code); !errors.Is(err, code) || !strings.Contains(err.Error(), "until a restart") {
 				t.Fatal(err)
 			}
 			for name, err := range map[string]error{
@@ -83,7 +86,7 @@ func TestFailedCommit(t *testing.T) {
 	t.Run("another failure is only that transaction's", func(t *testing.T) {
 		s := newStore(t)
 		for _, code := range []coded{13, 10, 5} { // full, input or output, busy
-			if err := s.commitFailed(code); !errors.Is(err, code) {
+			if err := file(s).commitFailed(code); !errors.Is(err, code) {
 				t.Fatal(err)
 			}
 		}
@@ -97,7 +100,7 @@ func TestDiskFull(t *testing.T) {
 	s := newStore(t)
 	limit := func(pages string) {
 		t.Helper()
-		if _, err := s.writer.ExecContext(t.Context(), "PRAGMA max_page_count = "+pages); err != nil {
+		if _, err := file(s).writer.ExecContext(t.Context(), "PRAGMA max_page_count = "+pages); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -138,7 +141,7 @@ func TestDiskFull(t *testing.T) {
 func TestWaiting(t *testing.T) {
 	t.Run("who waits for a busy writer goes when its context ends, and the use may count all the same", func(t *testing.T) {
 		s := newStore(t)
-		s.turn <- struct{}{} // somebody writes
+		file(s).turn.keep() // somebody writes
 		for range 2 {
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 			if err := s.FirstUse(ctx, use("a")); !errors.Is(err, context.DeadlineExceeded) {
@@ -149,7 +152,7 @@ func TestWaiting(t *testing.T) {
 			}
 			cancel()
 		}
-		<-s.turn
+		file(s).turn.give()
 		if err := s.FirstUse(t.Context(), use("b")); err != nil {
 			t.Fatal(err)
 		}
@@ -162,8 +165,8 @@ func TestWaiting(t *testing.T) {
 	})
 	t.Run("a full queue lets go when the context ends", func(t *testing.T) {
 		s := newStore(t)
-		s.turn <- struct{}{}
-		defer func() { <-s.turn }()
+		file(s).turn.keep()
+		defer func() { file(s).turn.give() }()
 		ctx, cancel := context.WithCancel(t.Context())
 		const n = claimsWaiting + claimsAtOnce + 100
 		done := make(chan error, n)
@@ -188,7 +191,7 @@ func TestWaiting(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer other.Close()
-		tx, err := other.writer.BeginTx(t.Context(), nil)
+		tx, err := file(other).writer.BeginTx(t.Context(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -227,7 +230,7 @@ func TestChainFaults(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if _, err := s.writer.ExecContext(t.Context(), c.query); err != nil {
+			if _, err := file(s).writer.ExecContext(t.Context(), c.query); err != nil {
 				t.Fatal(err)
 			}
 			_, err := s.VerifyChain(t.Context())
@@ -253,14 +256,14 @@ func TestLoadRefuses(t *testing.T) {
 				"INSERT INTO credentials VALUES ('c', 'a', 'certificate', 'active', '', '', zeroblob(32), x'', 0, 0, 0, 0, 1)",
 				"UPDATE head SET sequence = 1",
 			} {
-				if _, err := s.writer.ExecContext(t.Context(), q); err != nil {
+				if _, err := file(s).writer.ExecContext(t.Context(), q); err != nil {
 					t.Fatal(err)
 				}
 			}
 			if d, err := s.Load(t.Context(), 0); err != nil || len(d.Credentials) != 1 {
 				t.Fatalf("%v, %v", d, err)
 			}
-			if _, err := s.writer.ExecContext(t.Context(), query); err != nil {
+			if _, err := file(s).writer.ExecContext(t.Context(), query); err != nil {
 				t.Fatal(err)
 			}
 			if d, err := s.Load(t.Context(), 0); err == nil {
@@ -300,30 +303,30 @@ func TestMigrate(t *testing.T) {
 	}
 	t.Run("an older database is brought up to date, once", func(t *testing.T) {
 		db := unmigrated(t)
-		if err := migrateWith(t.Context(), db, "x", steps(first)); err != nil || tables(t, db) != 1 {
+		if err := migrateWith(t.Context(), sqliteDialect, db, "x", steps(first)); err != nil || tables(t, db) != 1 {
 			t.Fatal(err)
 		}
 		for range 2 {
-			if err := migrateWith(t.Context(), db, "x", steps(first, second)); err != nil {
+			if err := migrateWith(t.Context(), sqliteDialect, db, "x", steps(first, second)); err != nil {
 				t.Fatal(err)
 			}
 		}
 		if n := tables(t, db); n != 2 {
 			t.Fatalf("%d tables", n)
 		}
-		if err := migrateWith(t.Context(), db, "x", steps(first)); !errors.Is(err, ErrNewerSchema) {
+		if err := migrateWith(t.Context(), sqliteDialect, db, "x", steps(first)); !errors.Is(err, ErrNewerSchema) {
 			t.Fatal(err)
 		}
 	})
 	t.Run("a step that fails leaves nothing of itself", func(t *testing.T) {
 		db := unmigrated(t)
-		if err := migrateWith(t.Context(), db, "x", steps(first, second+"CREATE TABLE one (x INTEGER) STRICT;\n")); err == nil {
+		if err := migrateWith(t.Context(), sqliteDialect, db, "x", steps(first, second+"CREATE TABLE one (x INTEGER) STRICT;\n")); err == nil {
 			t.Fatal("migrated")
 		}
 		if n := tables(t, db); n != 1 {
 			t.Fatalf("%d tables, want that of the step before", n)
 		}
-		if err := migrateWith(t.Context(), db, "x", steps(first, second)); err != nil {
+		if err := migrateWith(t.Context(), sqliteDialect, db, "x", steps(first, second)); err != nil {
 			t.Fatal(err)
 		}
 	})

@@ -46,47 +46,58 @@ func (e *OlderSchemaError) Error() string {
 // Is tells ErrOlderSchema.
 func (e *OlderSchemaError) Is(target error) bool { return target == ErrOlderSchema }
 
+// dialect is where the schema of one kind of database is.
+type dialect struct {
+	goose  goose.Dialect
+	folder string
+}
+
+var (
+	sqliteDialect   = dialect{goose.DialectSQLite3, "schema/sqlite"}
+	postgresDialect = dialect{goose.DialectPostgres, "schema/postgres"}
+)
+
 // migrate brings the schema up to date, each step in a transaction with its
 // number, and only forwards; with readOnly it only looks.
-func migrate(ctx context.Context, db *sql.DB, path string, readOnly bool) error {
-	files, err := fs.Sub(schema, "schema/sqlite")
+func migrate(ctx context.Context, d dialect, db *sql.DB, name string, readOnly bool) error {
+	files, err := fs.Sub(schema, d.folder)
 	if err != nil {
 		return err
 	}
 	if !readOnly {
-		return migrateWith(ctx, db, path, files)
+		return migrateWith(ctx, d, db, name, files)
 	}
-	_, has, known, err := versions(ctx, db, path, files)
+	_, has, known, err := versions(ctx, d, db, name, files)
 	if err == nil && has < known {
-		return &OlderSchemaError{path, has, known}
+		return &OlderSchemaError{name, has, known}
 	}
 	return err
 }
 
-func migrateWith(ctx context.Context, db *sql.DB, path string, files fs.FS) error {
-	p, has, known, err := versions(ctx, db, path, files)
+func migrateWith(ctx context.Context, d dialect, db *sql.DB, name string, files fs.FS) error {
+	p, has, known, err := versions(ctx, d, db, name, files)
 	if err != nil || has == known {
 		return err
 	}
 	if _, err := p.Up(ctx); err != nil {
-		return fmt.Errorf("bring database %s from schema version %d to %d: %w", path, has, known, err)
+		return fmt.Errorf("bring database %s from schema version %d to %d: %w", name, has, known, err)
 	}
 	return nil
 }
 
 // versions are the database's and ours, which is not the older one.
-func versions(ctx context.Context, db *sql.DB, path string, files fs.FS) (p *goose.Provider, has, known int64, err error) {
-	p, err = goose.NewProvider(goose.DialectSQLite3, db, files,
+func versions(ctx context.Context, d dialect, db *sql.DB, name string, files fs.FS) (p *goose.Provider, has, known int64, err error) {
+	p, err = goose.NewProvider(d.goose, db, files,
 		goose.WithTableName("schema_version"), goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
 	if err != nil {
-		return nil, 0, 0, fmt.Errorf("read the schema of database %s: %w", path, err)
+		return nil, 0, 0, fmt.Errorf("read the schema of database %s: %w", name, err)
 	}
 	has, known, err = p.GetVersions(ctx)
 	switch {
 	case err != nil:
-		return nil, 0, 0, fmt.Errorf("read the schema version of database %s: %w", path, err)
+		return nil, 0, 0, fmt.Errorf("read the schema version of database %s: %w", name, err)
 	case has > known:
-		return nil, 0, 0, &NewerSchemaError{path, has, known}
+		return nil, 0, 0, &NewerSchemaError{name, has, known}
 	}
 	return p, has, known, nil
 }

@@ -230,8 +230,6 @@ func TestPath(t *testing.T) {
 		{dsn: "sqlite:/var/lib/x.db", want: "/var/lib/x.db"},
 		{dsn: "sqlite:x.db", want: "x.db"},
 		{dsn: "sqlite:///var/lib/x.db", want: "/var/lib/x.db"},
-		{dsn: "postgres://u:secret@h/d", says: "PostgreSQL comes with a later version"},
-		{dsn: "postgresql://u:secret@h/d", says: "PostgreSQL comes with a later version"},
 		{dsn: "mysql://u:secret@h/d", says: "none that holdfast knows"},
 		{dsn: "", says: "no path"},
 		{dsn: "sqlite:", says: "no path"},

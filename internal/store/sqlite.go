@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
 )
@@ -23,45 +24,146 @@ const (
 	queryOnly     = "_pragma=query_only(1)"
 )
 
-func (s *Store) openSQLite(ctx context.Context, path string, o Options) error {
-	path, err := filepath.Abs(path)
-	if err != nil {
-		return fmt.Errorf("find database %s: %w", path, err)
+// sqlite is an engine: one connection writes, all turns go to it, and a few read.
+type sqlite struct {
+	path    string
+	readers *sql.DB
+	writers *sql.DB   // of one connection
+	writer  *sql.Conn // the one that writes
+	insert  *inserter // used by record alone
+	turn    turn
+	broken  atomic.Pointer[error] // why nothing is written any more
+}
+
+func openSQLite(ctx context.Context, path string, o Options, stop <-chan struct{}) (_ *sqlite, err error) {
+	if path, err = filepath.Abs(path); err != nil {
+		return nil, fmt.Errorf("find database %s: %w", path, err)
 	}
 	switch err := inspectSQLite(path); {
 	case errors.Is(err, fs.ErrNotExist) && o.Create && !o.ReadOnly:
 		if err := createSQLite(ctx, path); err != nil {
-			return err
+			return nil, err
 		}
 	case err != nil:
-		return err
+		return nil, err
 	}
+	d := &sqlite{path: path, turn: newTurn(stop)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.close())
+		}
+	}()
 	writing := "_txlock=immediate&_pragma=cache_size(-16000)&_pragma=wal_autocheckpoint(4000)"
 	if o.ReadOnly {
 		writing += "&" + queryOnly
 	}
-	if s.writers, err = sql.Open("sqlite", sqliteDSN(path, writing)); err != nil {
-		return fmt.Errorf("open database %s: %w", path, err)
+	if d.writers, err = sql.Open("sqlite", sqliteDSN(path, writing)); err != nil {
+		return nil, fmt.Errorf("open database %s: %w", path, err)
 	}
-	s.writers.SetMaxOpenConns(1)
-	if err := migrate(ctx, s.writers, path, o.ReadOnly); err != nil {
+	d.writers.SetMaxOpenConns(1)
+	if err := migrate(ctx, sqliteDialect, d.writers, path, o.ReadOnly); err != nil {
+		return nil, err
+	}
+	if d.readers, err = sql.Open("sqlite", sqliteDSN(path, queryOnly)); err != nil {
+		return nil, fmt.Errorf("open database %s: %w", path, err)
+	}
+	d.readers.SetMaxOpenConns(readConnections)
+	d.readers.SetMaxIdleConns(readConnections)
+	if d.writer, err = d.writers.Conn(ctx); err != nil {
+		return nil, fmt.Errorf("open database %s: %w", path, err)
+	}
+	if d.insert, err = newInserter(d.writer); err != nil {
+		return nil, fmt.Errorf("open database %s: %w", path, err)
+	}
+	return d, nil
+}
+
+func (d *sqlite) reading() (*sql.DB, *sql.TxOptions) { return d.readers, nil }
+
+func (d *sqlite) write(ctx context.Context, f func(tx *sql.Tx) error) error {
+	if err := d.turn.take(ctx); err != nil {
 		return err
 	}
-	if s.readers, err = sql.Open("sqlite", sqliteDSN(path, queryOnly)); err != nil {
-		return fmt.Errorf("open database %s: %w", path, err)
+	defer d.turn.give()
+	if err := d.fault(); err != nil {
+		return err
 	}
-	s.readers.SetMaxOpenConns(readConnections)
-	s.readers.SetMaxIdleConns(readConnections)
-	if s.writer, err = s.writers.Conn(ctx); err != nil {
-		return fmt.Errorf("open database %s: %w", path, err)
+	tx, err := d.writer.BeginTx(context.WithoutCancel(ctx), nil)
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
 	}
-	if s.insert, err = newInserter(s.writer); err != nil {
-		return fmt.Errorf("open database %s: %w", path, err)
+	if err := f(tx); err != nil {
+		tx.Rollback()
+		return err
 	}
-	if err := s.checkHead(ctx); err != nil {
-		return fmt.Errorf("open database %s: %w", path, err)
+	if err := tx.Commit(); err != nil {
+		// The driver may have left the transaction open; nothing may join it.
+		d.writer.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+		return d.commitFailed(err)
 	}
 	return nil
+}
+
+func (d *sqlite) record(rows []row, taken func(*row)) error {
+	d.turn.token <- struct{}{} // close waits for who records
+	defer d.turn.give()
+	if err := d.fault(); err != nil {
+		return err
+	}
+	err := d.insert.insert(rows, taken)
+	var failed commitError
+	if errors.As(err, &failed) {
+		return d.commitFailed(failed.error)
+	}
+	return err
+}
+
+func (d *sqlite) fault() error {
+	if err := d.broken.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+func (d *sqlite) close() error {
+	d.turn.keep()
+	var err error
+	if d.insert != nil {
+		err = d.insert.close()
+	}
+	if d.writer != nil {
+		err = errors.Join(err, d.writer.Close())
+	}
+	// The writer is closed last: whoever closes a SQLite file last tidies it.
+	for _, db := range []*sql.DB{d.readers, d.writers} {
+		if db != nil {
+			err = errors.Join(err, db.Close())
+		}
+	}
+	return err
+}
+
+// commitFailed decides what a commit that failed means. After a failed fsync the
+// system may have dropped what it could not write, so that a later success
+// proves nothing: the store writes no more until it is opened again.
+func (d *sqlite) commitFailed(err error) error {
+	err = fmt.Errorf("commit: %w", err)
+	if lostSync(err) {
+		err = fmt.Errorf("the disk did not take what was written, and nothing more is written until a restart: %w", err)
+		d.broken.Store(&err)
+	}
+	return err
+}
+
+// The codes of SQLite for a file or a folder that could not be synced.
+const (
+	codeSyncFile   = 10 | 4<<8
+	codeSyncFolder = 10 | 5<<8
+)
+
+func lostSync(err error) bool {
+	var coded interface{ Code() int }
+	return errors.As(err, &coded) && (coded.Code() == codeSyncFile || coded.Code() == codeSyncFolder)
 }
 
 func sqliteDSN(path, more string) string {
@@ -127,7 +229,7 @@ func createSQLite(ctx context.Context, path string) (err error) {
 	db.SetMaxOpenConns(1)
 	_, err = db.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d", applicationID))
 	if err == nil {
-		err = migrate(ctx, db, path, false)
+		err = migrate(ctx, sqliteDialect, db, path, false)
 	}
 	if err := errors.Join(err, db.Close()); err != nil { // closing writes the log back into the file
 		return err

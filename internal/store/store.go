@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -37,23 +38,22 @@ type Options struct {
 	// ReadOnly changes nothing, the schema included: a database of an older one is
 	// ErrOlderSchema.
 	ReadOnly bool
+	// PasswordFile has the password for PostgreSQL, read at each connection; "" for
+	// what the URL, PGPASSWORD and PGPASSFILE say.
+	PasswordFile string
 	// Now is the clock of the pruning; nothing else here looks at one.
 	Now func() time.Time
 }
 
 // Store is one open database. Safe for concurrent use.
 type Store struct {
-	now     func() time.Time
-	readers *sql.DB
-	writers *sql.DB   // of one connection
-	writer  *sql.Conn // the one that writes
-
-	turn   chan struct{}         // one token: whoever put it in may use writer; first come, first served
-	broken atomic.Pointer[error] // why nothing is written any more
+	now         func() time.Time
+	engine      engine
+	readers     *sql.DB // the engine's
+	readOptions *sql.TxOptions
 
 	claims  chan *claim
 	recycle sync.Pool // of *claim
-	insert  *inserter // used by commitClaims alone
 	slice   atomic.Uint32
 
 	closing sync.Once
@@ -61,24 +61,38 @@ type Store struct {
 	stopped chan struct{} // closed when commitClaims has ended
 }
 
-// Open opens a database and brings its schema up to date; with Create a file
-// that does not exist is made, whole or not at all. dsn is as Path has it.
-// Errors are one plain sentence; a database of a newer schema is ErrNewerSchema,
-// one that does not exist fs.ErrNotExist.
+// Open opens a database and brings its schema up to date; with Create one that
+// does not exist is made, whole or not at all. dsn is postgres://..., or as Path
+// has it. Errors are one plain sentence; a database of a newer schema is
+// ErrNewerSchema, one that does not exist fs.ErrNotExist.
 func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
-	path, err := Path(dsn)
-	if err != nil {
-		return nil, err
-	}
 	s := &Store{
 		now:     o.Now,
-		turn:    make(chan struct{}, 1),
 		claims:  make(chan *claim, claimsWaiting),
 		stop:    make(chan struct{}),
 		stopped: make(chan struct{}),
 	}
-	if err := s.openSQLite(ctx, path, o); err != nil {
-		return nil, errors.Join(err, s.closeDatabase())
+	var name string
+	if IsPostgres(dsn) {
+		server, err := openPostgres(ctx, dsn, o, s.stop)
+		if err != nil {
+			return nil, err
+		}
+		s.engine, name = server, server.name
+	} else {
+		path, err := Path(dsn)
+		if err != nil {
+			return nil, err
+		}
+		file, err := openSQLite(ctx, path, o, s.stop)
+		if err != nil {
+			return nil, err
+		}
+		s.engine, name = file, file.path
+	}
+	s.readers, s.readOptions = s.engine.reading()
+	if err := s.checkHead(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open database %s: %w", name, err), s.engine.close())
 	}
 	go s.commitClaims()
 	return s, nil
@@ -90,10 +104,8 @@ func Path(dsn string) (string, error) {
 	switch {
 	case !found || strings.ContainsAny(scheme, `/\.`):
 		rest = dsn
-	case scheme == "postgres" || scheme == "postgresql":
-		return "", errors.New("PostgreSQL comes with a later version; name a SQLite file, as in sqlite:/var/lib/holdfast/holdfast.db")
 	case scheme != "sqlite":
-		return "", errors.New("the database is none that holdfast knows; name a SQLite file, as in sqlite:/var/lib/holdfast/holdfast.db")
+		return "", errors.New("the database is none that holdfast knows; name a SQLite file, as in sqlite:/var/lib/holdfast/holdfast.db, or a PostgreSQL server, as in postgres://holdfast@db.example.com/holdfast")
 	}
 	rest = strings.TrimPrefix(rest, "//")
 	if rest == "" {
@@ -102,39 +114,33 @@ func Path(dsn string) (string, error) {
 	return rest, nil
 }
 
+// Name is dsn as people may read it: a URL without user, password and options.
+func Name(dsn string) string {
+	if !IsPostgres(dsn) {
+		return dsn
+	}
+	u, err := url.Parse(dsn)
+	if err != nil {
+		return "postgres://..."
+	}
+	return "postgres://" + u.Host + u.Path
+}
+
 // Close ends the store. Claims that still wait are refused with ErrClosed.
 func (s *Store) Close() error {
 	err := ErrClosed
 	s.closing.Do(func() {
 		close(s.stop)
 		<-s.stopped
-		s.turn <- struct{}{} // kept: nobody writes after this
-		err = s.closeDatabase()
+		err = s.engine.close()
 	})
-	return err
-}
-
-func (s *Store) closeDatabase() error {
-	var err error
-	if s.insert != nil {
-		err = s.insert.close()
-	}
-	if s.writer != nil {
-		err = errors.Join(err, s.writer.Close())
-	}
-	// The writer is closed last: whoever closes a SQLite file last tidies it.
-	for _, db := range []*sql.DB{s.readers, s.writers} {
-		if db != nil {
-			err = errors.Join(err, db.Close())
-		}
-	}
 	return err
 }
 
 // Ping tells whether the database answers and still takes changes.
 func (s *Store) Ping(ctx context.Context) error {
-	if err := s.broken.Load(); err != nil {
-		return *err
+	if err := s.engine.fault(); err != nil {
+		return err
 	}
 	var sequence int64
 	var hash []byte
