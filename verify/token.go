@@ -15,6 +15,7 @@ import (
 type Token struct {
 	Issuer       string
 	ID           string // jti
+	KeyID        string // kid of the key that signed it, "" when it has none
 	Subject      string
 	ClientID     string
 	Organisation string // "" when the issuer has none

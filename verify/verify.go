@@ -164,6 +164,7 @@ func (c *check) findVerdict(ctx context.Context) error {
 	case err != nil:
 		return c.refuse(BadSignature, err)
 	}
+	token.KeyID = m.Header.KeyID
 	c.verdict = &verdict{Grant{Token: token, TokenHash: hash}, faultyCnf, keys}
 	c.verdicts.Store(hash, c.verdict)
 	return nil

@@ -85,6 +85,9 @@ func (s *Server) introspect(ctx context.Context, now time.Time, ev *web.Event, t
 func directoryToken(c *token.Claims) directory.Token {
 	return directory.Token{
 		ID:           c.ID,
+		KeyID:        c.KeyID,
+		Audience:     c.Audience,
+		IssuedAt:     c.IssuedAt,
 		ClientID:     directory.ClientID(c.ClientID),
 		CredentialID: directory.CredentialID(c.CredentialID),
 		Binding:      c.Binding,

@@ -74,7 +74,7 @@ func TestIntrospectInactive(t *testing.T) {
 			return w.introspect("jwt-dpop", raw)
 		}},
 		{"advisory 40: the caller serves another resource", "token_of_another_resource", func(w *world, raw string) *answer {
-			w.Apply(directory.Delta{Resources: []directory.Resource{{URI: authtest.Reports, Organisation: authtest.Acme, Scopes: []string{"reports"}, Servers: []directory.ClientID{"jwt-dpop"}}}})
+			w.Apply(directory.Delta{Resources: []directory.Resource{{URI: authtest.Reports, Organisation: authtest.Acme, Scopes: []string{"reports"}, Servers: []directory.ClientID{"jwt-dpop"}, State: directory.Active}}})
 			return w.introspect("jwt-dpop", raw)
 		}},
 		{"expired", "token_expired", func(w *world, raw string) *answer {

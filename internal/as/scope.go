@@ -20,6 +20,9 @@ func grantedScope(d *directory.Snapshot, client *directory.Client, resource, sco
 	if err != nil {
 		return "", "", err
 	}
+	if r := d.Resource(grant.Resource); r == nil || r.State != directory.Active {
+		return "", "", oauth.Refuse(oauth.InvalidTarget, "resource_not_active", "the resource is not to be had now", nil)
+	}
 	for _, a := range asked {
 		if !slices.Contains(grant.Scopes, a) {
 			return "", "", oauth.Refuse(oauth.InvalidScope, "scope_not_granted", "a scope is not granted to this client", nil)
@@ -55,8 +58,8 @@ func grantFor(d *directory.Snapshot, client *directory.Client, resource string, 
 			return g, nil
 		}
 		return nil, oauth.Refuse(oauth.InvalidScope, "scope_not_granted", "a scope is not granted to this client", nil)
-	case len(client.Grants) == 1:
-		return &client.Grants[0], nil
+	case len(client.Allowed) == 1:
+		return &client.Allowed[0], nil
 	}
 	return nil, oauth.Refuse(oauth.InvalidScope, "scope_missing", "name a scope or a resource", nil)
 }
@@ -78,9 +81,9 @@ func ownerOf(d *directory.Snapshot, scopes []string) (*directory.Resource, error
 }
 
 func grantOf(client *directory.Client, resource string) *directory.Grant {
-	for i := range client.Grants {
-		if client.Grants[i].Resource == resource {
-			return &client.Grants[i]
+	for i := range client.Allowed {
+		if client.Allowed[i].Resource == resource {
+			return &client.Allowed[i]
 		}
 	}
 	return nil

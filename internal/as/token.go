@@ -100,7 +100,8 @@ func (s *Server) issue(ctx context.Context, now time.Time, ev *web.Event, req to
 		return tokenResponse{}, err
 	}
 	ev.Resource = resource
-	expires, err := s.expiry(now, caller.Credential.NotAfter, b.notAfter)
+	issued := issuedAt(now, d.TokensAfter(caller.Client, caller.Credential, b.binding))
+	expires, err := s.expiry(now, issued, caller.Credential.NotAfter, b.notAfter)
 	if err != nil {
 		return tokenResponse{}, err
 	}
@@ -123,7 +124,7 @@ func (s *Server) issue(ctx context.Context, now time.Time, ev *web.Event, req to
 		Scope:        scope,
 		ID:           id,
 		CredentialID: string(caller.Credential.ID),
-		IssuedAt:     now,
+		IssuedAt:     issued,
 		Expires:      expires,
 		Binding:      b.binding,
 	})
@@ -140,16 +141,25 @@ func (s *Server) issue(ctx context.Context, now time.Time, ev *web.Event, req to
 	}, nil
 }
 
+// issuedAt is iat: now, or the second from which tokens have not been ended by a
+// revocation of this very second, which is less than one second ahead.
+func issuedAt(now, tokensAfter time.Time) time.Time {
+	if tokensAfter.After(now) {
+		return tokensAfter
+	}
+	return now
+}
+
 // expiry is the end of a token's life: never beyond that of the credential that
 // authenticated nor of what the token is bound to. A zero bound is none.
-func (s *Server) expiry(now time.Time, bounds ...time.Time) (time.Time, error) {
+func (s *Server) expiry(now, issued time.Time, bounds ...time.Time) (time.Time, error) {
 	expires := now.Add(s.TokenLife)
 	for _, bound := range bounds {
 		if !bound.IsZero() && bound.Before(expires) {
 			expires = bound
 		}
 	}
-	if expires.Unix() <= now.Unix() {
+	if expires.Unix() <= issued.Unix() {
 		return time.Time{}, oauth.Refuse(oauth.InvalidClient, "credential_expiring", "client authentication failed", nil)
 	}
 	return expires, nil

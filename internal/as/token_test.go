@@ -38,7 +38,7 @@ func TestTokenByAssertionAndDPoP(t *testing.T) {
 	}
 	want := token.Claims{
 		Issuer: authtest.Issuer, Audience: authtest.Payments, ClientID: "jwt-dpop", Organisation: "acme", Scope: "payments",
-		ID: claims.ID, CredentialID: "key-kid-jwt-dpop", IssuedAt: w.Now, Expires: w.Now.Add(5 * time.Minute),
+		ID: claims.ID, KeyID: claims.KeyID, CredentialID: "key-kid-jwt-dpop", IssuedAt: w.Now, Expires: w.Now.Add(5 * time.Minute),
 		Binding: cnf.ToKey(key.Public().Thumbprint()),
 	}
 	if *claims != want {

@@ -16,8 +16,11 @@ type change struct {
 	scopes        *edit[string, *Resource]
 	credentials   *edit[CredentialID, *Credential]
 	thumbprints   *edit[cnf.Thumbprint, *Credential]
-	dpopKeys      *edit[clientKey, *Credential]
+	unregistered  *edit[clientKey, *Credential]
 	revoked       *edit[string, time.Time]
+	roles         *edit[RoleID, *Role]
+	instances     *edit[InstanceID, *Instance]
+	revokedKeys   *edit[string, time.Time]
 	own           map[ClientID]*Client // clients copied already
 }
 
@@ -33,19 +36,28 @@ func (s *Snapshot) Apply(d Delta, now time.Time) *Snapshot {
 		scopes:        s.scopes.edit(),
 		credentials:   s.credentials.edit(),
 		thumbprints:   s.thumbprints.edit(),
-		dpopKeys:      s.dpopKeys.edit(),
+		unregistered:  s.unregistered.edit(),
 		revoked:       s.revoked.edit(),
+		roles:         s.roles.edit(),
+		instances:     s.instances.edit(),
+		revokedKeys:   s.revokedKeys.edit(),
 		own:           map[ClientID]*Client{},
 	}
 	for i := range d.Resources {
 		c.resource(d.Resources[i])
 	}
-	c.setOrganisations(d.Organisations)
+	c.setOwners(d.Organisations, d.Roles)
 	for i := range d.Applications {
 		c.application(d.Applications[i])
 	}
+	for i := range d.Instances {
+		c.instance(d.Instances[i])
+	}
 	for i := range d.Credentials {
 		c.credential(d.Credentials[i])
+	}
+	for _, k := range d.RevokedKeys {
+		c.revokedKeys.set(k.KeyID, k.At)
 	}
 	c.revoke(d.Revoked, uint8(d.Sequence), now)
 	return &Snapshot{
@@ -56,8 +68,11 @@ func (s *Snapshot) Apply(d Delta, now time.Time) *Snapshot {
 		scopes:        c.scopes.table,
 		credentials:   c.credentials.table,
 		thumbprints:   c.thumbprints.table,
-		dpopKeys:      c.dpopKeys.table,
+		unregistered:  c.unregistered.table,
 		revoked:       c.revoked.table,
+		roles:         c.roles.table,
+		instances:     c.instances.table,
+		revokedKeys:   c.revokedKeys.table,
 	}
 }
 
@@ -70,33 +85,73 @@ func (c *change) client(id ClientID) *Client {
 	if old, ok := c.clients.get(id); ok {
 		*own = *old
 		own.Credentials = slices.Clone(old.Credentials)
+		own.Instances = slices.Clone(old.Instances)
 	}
 	c.own[id] = own
 	c.clients.set(id, own)
 	return own
 }
 
-func (c *change) live(a *Application) bool {
-	o, ok := c.organisations.get(a.Organisation)
-	return ok && o.State == Active && a.State == Active
+// join works out what a request needs to know of the client: whether it is live,
+// what it may ask for, and since when its tokens live.
+func (c *change) join(own *Client) {
+	o, ok := c.organisations.get(own.Organisation)
+	own.Live = ok && o.State == Active && own.State == Active
+	own.TokensAfter = own.Application.TokensAfter
+	if ok && o.TokensAfter.After(own.TokensAfter) {
+		own.TokensAfter = o.TokensAfter
+	}
+	own.Allowed = own.Grants
+	for _, id := range own.Roles {
+		role, known := c.roles.get(id)
+		if ok && known && role.State == Active && slices.Contains(o.Roles, id) {
+			own.Allowed = joinGrants(own.Allowed, role.Grants)
+		}
+	}
 }
 
-// setOrganisations touches the clients of those whose state changed.
-func (c *change) setOrganisations(changed []Organisation) {
+// joinGrants is both, each resource once and each scope once; neither is changed.
+func joinGrants(a, b []Grant) []Grant {
+	all := slices.Clone(a)
+	for _, g := range b {
+		i := slices.IndexFunc(all, func(have Grant) bool { return have.Resource == g.Resource })
+		if i < 0 {
+			all = append(all, g)
+			continue
+		}
+		scopes := slices.Clone(all[i].Scopes)
+		for _, scope := range g.Scopes {
+			if !slices.Contains(scopes, scope) {
+				scopes = append(scopes, scope)
+			}
+		}
+		all[i].Scopes = scopes
+	}
+	return all
+}
+
+// setOwners touches the clients of those whose change concerns them.
+func (c *change) setOwners(organisations []Organisation, roles []Role) {
 	moved := map[OrganisationID]bool{}
-	for _, o := range changed {
-		if old, ok := c.organisations.get(o.ID); ok && old.State != o.State {
+	for _, o := range organisations {
+		if old, ok := c.organisations.get(o.ID); ok && (old.State != o.State || !slices.Equal(old.Roles, o.Roles) || !old.TokensAfter.Equal(o.TokensAfter)) {
 			moved[o.ID] = true
 		}
 		c.organisations.set(o.ID, &o)
 	}
-	if len(moved) == 0 {
+	turned := map[RoleID]bool{}
+	for _, r := range roles {
+		if _, ok := c.roles.get(r.ID); ok {
+			turned[r.ID] = true
+		}
+		c.roles.set(r.ID, &r)
+	}
+	if len(moved) == 0 && len(turned) == 0 {
 		return
 	}
 	for client := range c.base.clients.all() {
-		if moved[client.Organisation] {
-			own := c.client(client.ClientID)
-			own.Live = c.live(&own.Application)
+		if moved[client.Organisation] || slices.ContainsFunc(client.Roles, func(id RoleID) bool { return turned[id] }) {
+			c.join(c.client(client.ClientID))
 		}
 	}
 }
@@ -116,16 +171,29 @@ func (c *change) resource(r Resource) {
 func (c *change) application(a Application) {
 	own := c.client(a.ClientID)
 	own.Application = a
-	own.Live = c.live(&a)
+	c.join(own)
+}
+
+func (c *change) instance(i Instance) {
+	in := &i
+	c.instances.set(in.ID, in)
+	own := c.client(in.ClientID)
+	for place, old := range own.Instances {
+		if old.ID == in.ID {
+			own.Instances[place] = in
+			return
+		}
+	}
+	own.Instances = append(own.Instances, in)
 }
 
 func (c *change) credential(credential Credential) {
 	cr := &credential
 	c.credentials.set(cr.ID, cr)
-	if cr.Kind == DPoPKey {
-		c.dpopKeys.set(clientKey{cr.ClientID, cr.Thumbprint}, cr)
-	} else {
+	if cr.Kind.Registered() {
 		c.thumbprints.set(cr.Thumbprint, cr)
+	} else {
+		c.unregistered.set(clientKey{cr.ClientID, cr.Thumbprint}, cr)
 	}
 	own := c.client(cr.ClientID)
 	for i, old := range own.Credentials {

@@ -34,7 +34,7 @@ func event(actor, action string, now time.Time, o OrganisationID, subject string
 }
 
 // CreateOrganisation makes an active organisation.
-func (d *Directory) CreateOrganisation(ctx context.Context, actor string, o Organisation) (Organisation, error) {
+func (d *Directory) CreateOrganisation(ctx context.Context, actor string, o Organisation, guards ...Guard) (Organisation, error) {
 	if o.ID == "" {
 		o.ID = OrganisationID(newID("org-"))
 	}
@@ -48,10 +48,29 @@ func (d *Directory) CreateOrganisation(ctx context.Context, actor string, o Orga
 	if err != nil {
 		return Organisation{}, err
 	}
-	return o, d.decide(ctx, func(_ *Snapshot, now time.Time) (audit.Event, storing, error) {
-		e, err := event(actor, "organisation.created", now, o.ID, string(o.ID), facts{"name": o.Name})
+	err = d.decide(ctx, func(s *Snapshot, now time.Time) (audit.Event, storing, error) {
+		if err := checkOrganisation(s, o); err != nil {
+			return audit.Event{}, nil, err
+		}
+		if err := pass(guards, s, now); err != nil {
+			return audit.Event{}, nil, err
+		}
+		e, err := event(actor, "organisation.created", now, o.ID, string(o.ID), describeOrganisation(o))
 		return e, func(ctx context.Context, e audit.Event) error { return d.store.CreateOrganisation(ctx, e, o) }, err
 	})
+	return inForce(o, d.Current().Organisation(o.ID), err)
+}
+
+// inForce is the record as it is in force after its change.
+func inForce[T any](asked T, now *T, err error) (T, error) {
+	switch {
+	case err != nil:
+		var none T
+		return none, err
+	case now != nil:
+		return *now, nil
+	}
+	return asked, nil
 }
 
 // checkNew makes a new record active; nothing begins its life in another state.
@@ -64,36 +83,51 @@ func checkNew(s *State) error {
 }
 
 // CreateResource makes a resource with its scopes.
-func (d *Directory) CreateResource(ctx context.Context, actor string, r Resource) (Resource, error) {
-	return r, d.decide(ctx, func(s *Snapshot, now time.Time) (audit.Event, storing, error) {
+func (d *Directory) CreateResource(ctx context.Context, actor string, r Resource, guards ...Guard) (Resource, error) {
+	if err := checkNew(&r.State); err != nil {
+		return Resource{}, err
+	}
+	err := d.decide(ctx, func(s *Snapshot, now time.Time) (audit.Event, storing, error) {
 		if err := checkResource(s, r); err != nil {
 			return audit.Event{}, nil, err
 		}
-		e, err := event(actor, "resource.created", now, r.Organisation, r.URI, facts{"name": r.Name, "scopes": r.Scopes, "servers": r.Servers})
+		if err := pass(guards, s, now); err != nil {
+			return audit.Event{}, nil, err
+		}
+		e, err := event(actor, "resource.created", now, r.Organisation, r.URI, describeResource(r))
 		return e, func(ctx context.Context, e audit.Event) error { return d.store.CreateResource(ctx, e, r) }, err
 	})
+	return inForce(r, d.Current().Resource(r.URI), err)
 }
 
 // CreateApplication makes an active application with its grants.
-func (d *Directory) CreateApplication(ctx context.Context, actor string, a Application) (Application, error) {
+func (d *Directory) CreateApplication(ctx context.Context, actor string, a Application, guards ...Guard) (Application, error) {
 	if a.ClientID == "" {
 		a.ClientID = ClientID(newID("app-"))
 	}
 	if err := checkNew(&a.State); err != nil {
 		return Application{}, err
 	}
-	return a, d.decide(ctx, func(s *Snapshot, now time.Time) (audit.Event, storing, error) {
+	err := d.decide(ctx, func(s *Snapshot, now time.Time) (audit.Event, storing, error) {
 		if err := checkApplication(s, a); err != nil {
 			return audit.Event{}, nil, err
 		}
-		grants := facts{}
-		for _, g := range a.Grants {
-			grants[g.Resource] = g.Scopes
+		if err := pass(guards, s, now); err != nil {
+			return audit.Event{}, nil, err
 		}
 		e, err := event(actor, "application.created", now, a.Organisation, string(a.ClientID),
-			facts{"name": a.Name, "auth_method": a.AuthMethod, "binding": a.Binding, "require_nonce": a.RequireNonce, "grants": grants})
+			describeApplication(a))
 		return e, func(ctx context.Context, e audit.Event) error { return d.store.CreateApplication(ctx, e, a) }, err
 	})
+	return d.application(a, err)
+}
+
+func (d *Directory) application(a Application, err error) (Application, error) {
+	var now *Application
+	if c := d.Current().Client(a.ClientID); c != nil {
+		now = &c.Application
+	}
+	return inForce(a, now, err)
 }
 
 // SetApplicationState suspends, resumes or revokes an application.
@@ -110,15 +144,15 @@ func (d *Directory) SetApplicationState(ctx context.Context, actor string, id Cl
 			return audit.Event{}, nil, err
 		}
 		e, err := event(actor, action("application", c.State, to), now, c.Organisation, string(id), facts{"from": c.State})
-		return e, func(ctx context.Context, e audit.Event) error {
-			return d.store.SetApplicationState(ctx, e, id, []State{c.State}, to)
-		}, err
+		a := c.Application
+		a.State, a.TokensAfter = to, endTokens(a.TokensAfter, to, now)
+		return e, d.put(Delta{Applications: []Application{a}}), err
 	})
 }
 
 // SetOrganisationState suspends, resumes or revokes an organisation and with it
 // all that it has.
-func (d *Directory) SetOrganisationState(ctx context.Context, actor string, id OrganisationID, to State) error {
+func (d *Directory) SetOrganisationState(ctx context.Context, actor string, id OrganisationID, to State, guards ...Guard) error {
 	return d.decide(ctx, func(s *Snapshot, now time.Time) (audit.Event, storing, error) {
 		o := s.Organisation(id)
 		if o == nil {
@@ -127,11 +161,37 @@ func (d *Directory) SetOrganisationState(ctx context.Context, actor string, id O
 		if err := checkMove(ownerMoves, o.State, to); err != nil {
 			return audit.Event{}, nil, fmt.Errorf("organisation %s: %w", id, err)
 		}
+		if err := pass(guards, s, now); err != nil {
+			return audit.Event{}, nil, err
+		}
 		e, err := event(actor, action("organisation", o.State, to), now, id, string(id), facts{"from": o.State})
-		return e, func(ctx context.Context, e audit.Event) error {
-			return d.store.SetOrganisationState(ctx, e, id, []State{o.State}, to)
-		}, err
+		next := *o
+		next.State, next.TokensAfter = to, endTokens(o.TokensAfter, to, now)
+		return e, d.put(Delta{Organisations: []Organisation{next}}), err
 	})
+}
+
+// put is the storing of a change that is records.
+func (d *Directory) put(delta Delta) storing {
+	return func(ctx context.Context, e audit.Event) error { return d.store.Put(ctx, e, delta) }
+}
+
+// endTokens is when tokens must have been issued to live after a move to a state:
+// what ended with a suspension does not come back with its lifting.
+func endTokens(before time.Time, to State, now time.Time) time.Time {
+	if to.Accepted() {
+		return before
+	}
+	return wholeSecond(now)
+}
+
+// wholeSecond is the first whole second that is not before t; iat has no parts of one.
+func wholeSecond(t time.Time) time.Time {
+	whole := t.Truncate(time.Second)
+	if whole.Before(t) {
+		whole = whole.Add(time.Second)
+	}
+	return whole.UTC()
 }
 
 // RevokeToken ends one access token. A token that has expired or is revoked

@@ -29,6 +29,9 @@ func (d *Directory) RegisterKey(ctx context.Context, actor string, client Client
 		if of.AuthMethod != PrivateKeyJWT {
 			return invalid("key", "a %s application signs no assertions", of.AuthMethod)
 		}
+		if of.JWKSURI != "" {
+			return invalid("key", "the application's keys are those at its jwks_uri")
+		}
 		if !notAfter.IsZero() && !now.Before(notAfter) {
 			return invalid("not_after", "is not in the future")
 		}
@@ -111,10 +114,7 @@ func (d *Directory) register(ctx context.Context, actor string, c Credential, de
 		e, err := event(actor, "credential.registered", now, of.Organisation, string(c.ID), detail)
 		return e, func(ctx context.Context, e audit.Event) error { return d.store.CreateCredential(ctx, e, c) }, err
 	})
-	if err != nil {
-		return Credential{}, err
-	}
-	return c, nil
+	return inForce(c, d.Current().Credential(c.ID), err)
 }
 
 // owner finds an application that may have a new credential.
@@ -149,9 +149,9 @@ func (d *Directory) SetCredentialState(ctx context.Context, actor string, id Cre
 		}
 		e, err := event(actor, action("credential", c.State, to), now, of.Organisation, string(id),
 			facts{"client_id": c.ClientID, "kind": c.Kind, "thumbprint": c.Thumbprint.String(), "from": c.State})
-		return e, func(ctx context.Context, e audit.Event) error {
-			return d.store.SetCredentialState(ctx, e, id, []State{c.State}, to)
-		}, err
+		next := *c
+		next.State, next.TokensAfter = to, endTokens(c.TokensAfter, to, now)
+		return e, d.put(Delta{Credentials: []Credential{next}}), err
 	})
 }
 
@@ -164,7 +164,7 @@ func (d *Directory) RevokeDPoPKey(ctx context.Context, actor string, client Clie
 		if of == nil {
 			return audit.Event{}, nil, fmt.Errorf("application %q: %w", client, ErrNotFound)
 		}
-		if known, ok := s.dpopKeys.get(clientKey{client, jkt}); ok {
+		if known, ok := s.unregistered.get(clientKey{client, jkt}); ok {
 			c = *known
 			return audit.Event{}, nil, errDone
 		}
@@ -173,10 +173,7 @@ func (d *Directory) RevokeDPoPKey(ctx context.Context, actor string, client Clie
 			facts{"client_id": client, "kind": DPoPKey, "thumbprint": jkt.String()})
 		return e, func(ctx context.Context, e audit.Event) error { return d.store.CreateCredential(ctx, e, c) }, err
 	})
-	if err != nil {
-		return Credential{}, err
-	}
-	return c, nil
+	return inForce(c, d.Current().Credential(c.ID), err)
 }
 
 func pass(guards []Guard, s *Snapshot, now time.Time) error {

@@ -47,7 +47,7 @@ func TestRegisterKey(t *testing.T) {
 	t.Run("a key becomes an active credential", func(t *testing.T) {
 		c, err := w.RegisterKey(ctx, "op", "jwt", key, start.Add(time.Hour))
 		must(t, err)
-		if c.Kind != directory.SigningKey || c.State != directory.Active || c.ClientID != "jwt" || c.Key != key || c.Thumbprint != key.Thumbprint() ||
+		if c.Kind != directory.SigningKey || c.State != directory.Active || c.ClientID != "jwt" || string(c.Key.JWK()) != string(key.JWK()) || c.Thumbprint != key.Thumbprint() ||
 			!c.Created.Equal(start) || !c.NotBefore.IsZero() || !c.NotAfter.Equal(start.Add(time.Hour)) || len(c.ID) != 31 || c.ID[:5] != "cred-" || c.Issued || c.Certificate != nil {
 			t.Errorf("%+v", c)
 		}
@@ -209,7 +209,7 @@ func TestCredentialStates(t *testing.T) {
 	ctx := t.Context()
 	one, err := w.RegisterKey(ctx, "op", "jwt", publicKey(t, 1, "k1"), start.Add(time.Hour))
 	must(t, err)
-	token := directory.Token{ClientID: "jwt", CredentialID: one.ID}
+	token := directory.Token{ClientID: "jwt", CredentialID: one.ID, IssuedAt: start}
 	t.Run("promise 7: the last usable credential is not retired", func(t *testing.T) {
 		w.unchanged(t, func() {
 			is(t, w.SetCredentialState(ctx, "op", one.ID, directory.Retired), directory.ErrState)
@@ -218,7 +218,8 @@ func TestCredentialStates(t *testing.T) {
 			is(t, w.SetCredentialState(ctx, "op", one.ID, directory.Created), directory.ErrState)
 		})
 	})
-	t.Run("suspension is taken back", func(t *testing.T) {
+	t.Run("suspension is taken back, and what it ended stays ended", func(t *testing.T) {
+		w.clock.advance(time.Millisecond)
 		must(t, w.SetCredentialState(ctx, "op-2", one.ID, directory.Suspended))
 		if got := w.Current().Ended(token); got != "credential_suspended" {
 			t.Errorf("ended %q", got)
@@ -228,8 +229,12 @@ func TestCredentialStates(t *testing.T) {
 			t.Errorf("%+v", e)
 		}
 		must(t, w.SetCredentialState(ctx, "op", one.ID, directory.Active))
-		if got := w.Current().Ended(token); got != "" || w.last(t).Action != "credential.resumed" {
+		if got := w.Current().Ended(token); got != "credential_tokens_revoked" || w.last(t).Action != "credential.resumed" {
 			t.Errorf("ended %q", got)
+		}
+		token.IssuedAt = start.Add(time.Second)
+		if got := w.Current().Ended(token); got != "" {
+			t.Errorf("a new token: ended %q", got)
 		}
 	})
 	t.Run("with a successor it is retired", func(t *testing.T) {

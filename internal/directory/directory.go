@@ -13,6 +13,8 @@ type (
 	OrganisationID string
 	ClientID       string
 	CredentialID   string
+	InstanceID     string
+	RoleID         string
 )
 
 // Faults of a change, for errors.Is.
@@ -67,7 +69,78 @@ type Organisation struct {
 	ID    OrganisationID
 	Name  string // for people
 	State State
+	// Roles that it holds: its applications may have them.
+	Roles []RoleID
+	// Anchors are the CAs of its own whose certificates its applications may show.
+	Anchors []TrustAnchor
+	// TokensAfter is a whole second: tokens issued before it have ended.
+	TokensAfter time.Time
+	Changed     int64 // the change that made it what it is
 }
+
+// TrustAnchor is a CA of an organisation, pinned by its key (RFC 8705 section
+// 7.3: names are not unique). Active and retiring ones are trusted.
+type TrustAnchor struct {
+	ID          string
+	Name        string   // for people
+	Certificate []byte   // DER
+	SPKI        [32]byte // SHA-256 of the SubjectPublicKeyInfo
+	State       State
+	Created     time.Time
+}
+
+// Role is a name for scopes of resources. An application has those of its roles
+// that its organisation holds and that are active.
+type Role struct {
+	ID      RoleID
+	Name    string // for people
+	State   State
+	Grants  []Grant
+	Changed int64
+}
+
+// Instance is one replica of an application: a record, not a name in a
+// certificate. Its credentials name it.
+type Instance struct {
+	ID       InstanceID
+	ClientID ClientID
+	Name     string // unique in its application
+	State    State  // active or revoked
+	Created  time.Time
+	Changed  int64
+}
+
+// OperatorRole is what an application may do through the admin API.
+type OperatorRole string
+
+// The roles of operators. The first three are for applications of the operator's
+// organisation; an organisation operator is one of any organisation and sees and
+// changes that organisation alone.
+const (
+	Owner                OperatorRole = "owner"
+	Security             OperatorRole = "security"
+	Auditor              OperatorRole = "auditor"
+	OrganisationOperator OperatorRole = "organisation_operator"
+)
+
+// TLSName is the one registered name by which tls_client_auth recognises a
+// certificate of an organisation's own CA (RFC 8705 section 2.1.2). The zero
+// TLSName is an application whose certificates our own CA issues.
+type TLSName struct {
+	Kind  NameKind
+	Value string
+}
+
+// NameKind is the kind of a subject alternative name.
+type NameKind string
+
+// The kinds. A distinguished name is none: a name is not an identity.
+const (
+	NameURI   NameKind = "uri"
+	NameDNS   NameKind = "dns"
+	NameIP    NameKind = "ip"
+	NameEmail NameKind = "email"
+)
 
 // Application is an OAuth client.
 type Application struct {
@@ -80,6 +153,16 @@ type Application struct {
 	RequireNonce bool
 	State        State
 	Grants       []Grant
+	Roles        []RoleID
+	// TLSName is for tls_client_auth by certificates that are not ours.
+	TLSName TLSName
+	// JWKSURI is where the application publishes its keys, "" for registered ones.
+	JWKSURI string
+	// OperatorRole lets it use the admin API; "" does not.
+	OperatorRole OperatorRole
+	// TokensAfter is a whole second: tokens issued before it have ended.
+	TokensAfter time.Time
+	Changed     int64
 }
 
 // Grant lets an application ask for scopes of one resource.
@@ -97,6 +180,10 @@ type Resource struct {
 	Scopes       []string
 	// Servers may introspect tokens for this resource.
 	Servers []ClientID
+	// RequireNonce demands a DPoP nonce for its tokens at the token endpoint.
+	RequireNonce bool
+	State        State
+	Changed      int64
 }
 
 // Kind of a credential.
@@ -106,8 +193,16 @@ type Kind string
 const (
 	SigningKey  Kind = "signing_key" // signs client assertions
 	Certificate Kind = "certificate" // client certificate, issued by us or registered
-	DPoPKey     Kind = "dpop_key"    // named by its jkt, needs no registration; a row exists once revoked
+	// These need no registration: they are named by their thumbprint within one
+	// application, and a record exists once revoked.
+	DPoPKey            Kind = "dpop_key"            // by its jkt
+	TrustedCertificate Kind = "trusted_certificate" // of a trust anchor of the organisation, by its x5t#S256
+	PublishedKey       Kind = "published_key"       // at the application's jwks_uri, by its RFC 7638 thumbprint
 )
+
+// Registered tells whether credentials of this kind have a record all their life;
+// their thumbprints are one application's alone.
+func (k Kind) Registered() bool { return k == SigningKey || k == Certificate }
 
 // Credential is one key or certificate of one application.
 type Credential struct {
@@ -126,6 +221,12 @@ type Credential struct {
 	Created   time.Time
 	NotBefore time.Time // zero: no bound
 	NotAfter  time.Time // zero: no bound
+	// Instance is the replica that has it, "" when none is named.
+	Instance InstanceID
+	// TokensAfter is a whole second: tokens that it got, or that are bound to it,
+	// and were issued before have ended.
+	TokensAfter time.Time
+	Changed     int64
 }
 
 // UsableAt tells whether the credential may authenticate or bind at now: its

@@ -1,23 +1,39 @@
 package directory
 
-import "github.com/holdfast-auth/holdfast/cnf"
+import (
+	"crypto/sha256"
+	"strings"
+	"time"
+
+	"github.com/holdfast-auth/holdfast/cnf"
+)
 
 // Token is what the snapshot needs to know of a token to say whether it ended.
 type Token struct {
 	ID           string
+	KeyID        string // of the key that signed it
+	Audience     string // the resource; "" is not looked at
 	ClientID     ClientID
 	CredentialID CredentialID
 	Binding      cnf.Binding
+	IssuedAt     time.Time // a whole second
 }
 
 // Ended tells why a token that was good when issued is good no more; "" when it
-// is still good. A credential named in the token or bound to in cnf counts. The
-// reasons are token_revoked; application_unknown; application_ and organisation_
-// with suspended or revoked; credential_unknown; and credential_ with the state
-// that is not accepted.
+// is still good. It lives only if it was issued after the last revocation at every
+// level that it belongs to; what ends at one level is not lifted at another. A
+// credential named in the token or bound to in cnf counts.
+//
+// The reasons are token_revoked; signing_key_revoked; application_unknown;
+// application_ and organisation_ with suspended or revoked; resource_ with
+// suspended or revoked; credential_unknown; credential_ with the state that is not
+// accepted; application_, organisation_ and credential_ with tokens_revoked.
 func (s *Snapshot) Ended(t Token) string {
 	if _, ok := s.revoked.get(t.ID); ok {
 		return "token_revoked"
+	}
+	if s.RevokedKey(t.KeyID) {
+		return "signing_key_revoked"
 	}
 	client := s.Client(t.ClientID)
 	if client == nil {
@@ -26,16 +42,37 @@ func (s *Snapshot) Ended(t Token) string {
 	if !client.Live {
 		return s.notLive(client)
 	}
+	if t.IssuedAt.Before(client.TokensAfter) {
+		if t.IssuedAt.Before(client.Application.TokensAfter) {
+			return "application_tokens_revoked"
+		}
+		return "organisation_tokens_revoked"
+	}
+	if r := s.Resource(t.Audience); r != nil && r.State != Active {
+		return "resource_" + string(r.State)
+	}
 	if t.CredentialID != "" {
 		c := s.Credential(t.CredentialID)
-		if c == nil || c.ClientID != t.ClientID {
+		if c == nil && !unregistered(t.CredentialID) || c != nil && c.ClientID != t.ClientID {
 			return "credential_unknown"
 		}
-		if !c.State.Accepted() {
-			return notAccepted(c.State)
+		if reason := t.endedBy(c); reason != "" {
+			return reason
 		}
 	}
 	return s.bindingEnded(t)
+}
+
+// endedBy tells how the credential ends the token; a nil one does not.
+func (t *Token) endedBy(c *Credential) string {
+	switch {
+	case c == nil:
+	case !c.State.Accepted():
+		return notAccepted(c.State)
+	case t.IssuedAt.Before(c.TokensAfter):
+		return "credential_tokens_revoked"
+	}
+	return ""
 }
 
 // bindingEnded looks at what the token is bound to. A DPoP key needs no
@@ -45,13 +82,24 @@ func (s *Snapshot) bindingEnded(t Token) string {
 		return ""
 	}
 	thumbprint := t.Binding.Thumbprint()
-	if c := s.CredentialByThumbprint(thumbprint); c != nil && !c.State.Accepted() {
-		return notAccepted(c.State)
+	if reason := t.endedBy(s.CredentialByThumbprint(thumbprint)); reason != "" {
+		return reason
 	}
-	if c, ok := s.dpopKeys.get(clientKey{t.ClientID, thumbprint}); ok && !c.State.Accepted() {
-		return notAccepted(c.State)
+	named, _ := s.unregistered.get(clientKey{t.ClientID, thumbprint})
+	return t.endedBy(named)
+}
+
+// TokensAfter is the second from which tokens that this client gets by that
+// credential, bound so, have not been ended by an earlier revocation.
+func (s *Snapshot) TokensAfter(client *Client, by *Credential, b cnf.Binding) time.Time {
+	after := client.TokensAfter
+	named, _ := s.unregistered.get(clientKey{client.ClientID, b.Thumbprint()})
+	for _, c := range [...]*Credential{by, s.CredentialByThumbprint(b.Thumbprint()), named} {
+		if c != nil && c.TokensAfter.After(after) {
+			after = c.TokensAfter
+		}
 	}
-	return ""
+	return after
 }
 
 func (s *Snapshot) notLive(c *Client) string {
@@ -85,4 +133,33 @@ func notAccepted(s State) string {
 		return "credential_expired"
 	}
 	return "credential_revoked"
+}
+
+// The ids of credentials that need no registration: a digest of the application
+// and the thumbprint, so that one application says nothing of another's.
+const (
+	prefixCertificate = "x5t-"
+	prefixKey         = "jkt-"
+	digestText        = 43 // SHA-256 in base64url
+)
+
+// UnregisteredCertificate is the id of a certificate of a trust anchor by its x5t#S256.
+func UnregisteredCertificate(client ClientID, t cnf.Thumbprint) CredentialID {
+	return unregisteredID(prefixCertificate, client, t)
+}
+
+// UnregisteredKey is the id of a key at a jwks_uri by its RFC 7638 thumbprint.
+func UnregisteredKey(client ClientID, t cnf.Thumbprint) CredentialID {
+	return unregisteredID(prefixKey, client, t)
+}
+
+func unregisteredID(prefix string, client ClientID, t cnf.Thumbprint) CredentialID {
+	b := append(append(make([]byte, 0, maxID+1+len(t)), client...), 0)
+	return CredentialID(prefix + cnf.Thumbprint(sha256.Sum256(append(b, t[:]...))).String())
+}
+
+// unregistered tells whether an id has this form, so that no record need exist.
+func unregistered(id CredentialID) bool {
+	text := string(id)
+	return len(text) == len(prefixKey)+digestText && (strings.HasPrefix(text, prefixCertificate) || strings.HasPrefix(text, prefixKey))
 }

@@ -19,6 +19,9 @@ const (
 	maxScope   = 64
 	maxEntries = 100 // scopes, servers and grants of one record
 	maxTokenID = 128
+
+	maxInstances = 1000 // of one application
+	maxAnchors   = 16   // of one organisation, of whatever state
 )
 
 func invalid(field, format string, args ...any) error {
@@ -121,6 +124,31 @@ func checkOwner(s *Snapshot, id OrganisationID) error {
 	return nil
 }
 
+func checkOrganisation(s *Snapshot, o Organisation) error {
+	if err := checkName(o.Name); err != nil {
+		return err
+	}
+	return checkRoles(s, o.Roles, nil)
+}
+
+// checkRoles is for roles that exist and, where there is a holder, that it holds.
+func checkRoles(s *Snapshot, roles []RoleID, holder *Organisation) error {
+	if len(roles) > maxEntries {
+		return invalid("roles", "must have at most %d", maxEntries)
+	}
+	for i, id := range roles {
+		switch r := s.Role(id); {
+		case r == nil || r.State == Revoked:
+			return invalid("roles", "role %q does not exist", id)
+		case slices.Contains(roles[:i], id):
+			return invalid("roles", "role %s occurs twice", id)
+		case holder != nil && !slices.Contains(holder.Roles, id):
+			return invalid("roles", "the organisation does not hold role %s", id)
+		}
+	}
+	return nil
+}
+
 func checkResource(s *Snapshot, r Resource) error {
 	if err := checkURI(r.URI); err != nil {
 		return err
@@ -164,6 +192,20 @@ func checkApplication(s *Snapshot, a Application) error {
 		return invalid("binding", "must be mtls or dpop")
 	}
 	if err := checkOwner(s, a.Organisation); err != nil {
+		return err
+	}
+	if err := checkTLSName(s, a); err != nil {
+		return err
+	}
+	if err := checkJWKSURI(a); err != nil {
+		return err
+	}
+	switch a.OperatorRole {
+	case "", Owner, Security, Auditor, OrganisationOperator:
+	default:
+		return invalid("operator_role", "must be owner, security, auditor or organisation_operator")
+	}
+	if err := checkRoles(s, a.Roles, s.Organisation(a.Organisation)); err != nil {
 		return err
 	}
 	return checkGrants(s, a.Grants)

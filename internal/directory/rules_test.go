@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -23,7 +24,7 @@ func TestOrganisations(t *testing.T) {
 		if a.ID == b.ID || len(a.ID) != len("org-")+26 || !strings.HasPrefix(string(a.ID), "org-") || strings.ToLower(string(a.ID)) != string(a.ID) || a.State != directory.Active {
 			t.Fatalf("%+v, %+v", a, b)
 		}
-		if got := w.Current().Organisation(a.ID); got == nil || *got != a {
+		if got := w.Current().Organisation(a.ID); got == nil || !cmp.Equal(*got, a) {
 			t.Fatalf("%+v", got)
 		}
 	})
@@ -169,6 +170,7 @@ func TestResources(t *testing.T) {
 			r := directory.Resource{URI: uri, Organisation: "acme", Name: "New", Scopes: []string{fmt.Sprintf("!#[]~%d", i), strings.Repeat("s", 62) + fmt.Sprintf("%02d", i)}, Servers: []directory.ClientID{"tls", "jwt"}}
 			got, err := w.CreateResource(ctx, "op", r)
 			must(t, err)
+			r.State, r.Changed = directory.Active, w.Current().Sequence()
 			if diff := cmp.Diff(&r, w.Current().Resource(uri)); diff != "" || cmp.Diff(r, got) != "" {
 				t.Error(diff)
 			}
@@ -278,13 +280,15 @@ func TestOwnerStates(t *testing.T) {
 		w.unchanged(t, func() { is(t, w.SetApplicationState(ctx, "op", "tls", directory.Active), directory.ErrState) })
 	})
 	t.Run("an organisation is suspended, resumed and revoked for good, with its applications", func(t *testing.T) {
+		before := w.clock.now()
 		for _, step := range []struct {
 			to     directory.State
 			action string
 			ended  string
-		}{{directory.Suspended, "organisation.suspended", "organisation_suspended"}, {directory.Active, "organisation.resumed", ""}, {directory.Revoked, "organisation.revoked", "organisation_revoked"}} {
+		}{{directory.Suspended, "organisation.suspended", "organisation_suspended"}, {directory.Active, "organisation.resumed", "organisation_tokens_revoked"}, {directory.Revoked, "organisation.revoked", "organisation_revoked"}} {
 			must(t, w.SetOrganisationState(ctx, "op", "acme", step.to))
-			if got := w.Current().Ended(directory.Token{ClientID: "jwt"}); got != step.ended {
+			w.clock.advance(time.Second)
+			if got := w.Current().Ended(directory.Token{ClientID: "jwt", IssuedAt: before.Add(-time.Second)}); got != step.ended {
 				t.Errorf("%s: ended %q", step.to, got)
 			}
 			if e := w.last(t); e.Action != step.action || e.Subject != "acme" {

@@ -30,11 +30,11 @@ type Store interface {
 	// registered already for this or any other application (a DPoP key: for
 	// this), or the kid for this one.
 	CreateCredential(ctx context.Context, e audit.Event, c Credential) error
-	// SetCredentialState moves a credential to a state; ErrState unless it is in one of from.
-	SetCredentialState(ctx context.Context, e audit.Event, id CredentialID, from []State, to State) error
-	// SetApplicationState and SetOrganisationState do the same for theirs.
-	SetApplicationState(ctx context.Context, e audit.Event, id ClientID, from []State, to State) error
-	SetOrganisationState(ctx context.Context, e audit.Event, id OrganisationID, from []State, to State) error
+	// Put makes each record of d what d says of it, new or changed; lists of a
+	// record (grants, roles, scopes, servers, anchors) are replaced. d.Sequence,
+	// d.Revoked and the records' Changed are not looked at. ErrExists if something
+	// that is unique is another's.
+	Put(ctx context.Context, e audit.Event, d Delta) error
 	// RevokeToken is ErrExists if the token is revoked already.
 	RevokeToken(ctx context.Context, e audit.Event, t RevokedToken) error
 }

@@ -138,7 +138,8 @@ func TestOvertaken(t *testing.T) {
 		two, err := w.RegisterKey(ctx, "op", "jwt", publicKey(t, 2, "k2"), time.Time{})
 		must(t, err)
 		overtake(w, 1, func(int) {
-			must(t, w.store.SetCredentialState(ctx, audit.Event{At: start, Detail: "{}"}, two.ID, []directory.State{directory.Active}, directory.Retired))
+			two.State = directory.Retired
+			must(t, w.store.Put(ctx, audit.Event{At: start, Detail: "{}"}, directory.Delta{Credentials: []directory.Credential{two}}))
 		})
 		is(t, w.SetCredentialState(ctx, "op", one.ID, directory.Retired), directory.ErrState)
 		if c := w.Current().Credential(one.ID); c.State != directory.Active {
@@ -251,7 +252,9 @@ func TestRunOutlivesItsStore(t *testing.T) {
 	go func() { done <- w.Run(ctx) }()
 	before := w.Current()
 	changed := w.Changed(before)
-	must(t, w.store.SetApplicationState(ctx, audit.Event{At: start, Detail: "{}"}, "jwt", []directory.State{directory.Active}, directory.Revoked))
+	revoked := before.Client("jwt").Application
+	revoked.State = directory.Revoked
+	must(t, w.store.Put(ctx, audit.Event{At: start, Detail: "{}"}, directory.Delta{Applications: []directory.Application{revoked}}))
 	w.gate.load.Store(nil)
 	select {
 	case <-changed:

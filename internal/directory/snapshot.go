@@ -22,8 +22,11 @@ type Snapshot struct {
 	scopes        table[string, *Resource]
 	credentials   table[CredentialID, *Credential]
 	thumbprints   table[cnf.Thumbprint, *Credential] // registered: signing keys and certificates
-	dpopKeys      table[clientKey, *Credential]
+	unregistered  table[clientKey, *Credential]
 	revoked       table[string, time.Time] // jti to exp
+	roles         table[RoleID, *Role]
+	instances     table[InstanceID, *Instance]
+	revokedKeys   table[string, time.Time] // kid to when
 }
 
 // Client is an application joined with what a request needs to know of it.
@@ -32,6 +35,12 @@ type Client struct {
 	// Live: the application and its organisation are both active.
 	Live        bool
 	Credentials []*Credential
+	Instances   []*Instance
+	// Allowed is what it may ask for: its own grants and those of its roles.
+	Allowed []Grant
+	// TokensAfter is the later of its own and its organisation's: tokens issued
+	// before it have ended.
+	TokensAfter time.Time
 }
 
 // SigningKey finds the credential with this kid, in whatever state; nil if none.
@@ -62,6 +71,15 @@ type Delta struct {
 	Resources     []Resource
 	Credentials   []Credential
 	Revoked       []RevokedToken
+	Roles         []Role
+	Instances     []Instance
+	RevokedKeys   []RevokedKey
+}
+
+// RevokedKey is a token signing key whose tokens have all ended.
+type RevokedKey struct {
+	KeyID string
+	At    time.Time
 }
 
 // RevokedToken is an access token that was revoked, by jti. It is forgotten
@@ -81,8 +99,11 @@ func Empty() *Snapshot {
 		scopes:        newTable[string, *Resource](byText[string](seed)),
 		credentials:   newTable[CredentialID, *Credential](byText[CredentialID](seed)),
 		thumbprints:   newTable[cnf.Thumbprint, *Credential](byDigest),
-		dpopKeys:      newTable[clientKey, *Credential](byClientKey),
+		unregistered:  newTable[clientKey, *Credential](byClientKey),
 		revoked:       newTable[string, time.Time](byText[string](seed)),
+		roles:         newTable[RoleID, *Role](byText[RoleID](seed)),
+		instances:     newTable[InstanceID, *Instance](byText[InstanceID](seed)),
+		revokedKeys:   newTable[string, time.Time](byText[string](seed)),
 	}
 }
 
@@ -125,6 +146,35 @@ func (s *Snapshot) CredentialByThumbprint(t cnf.Thumbprint) *Credential {
 	c, _ := s.thumbprints.get(t)
 	return c
 }
+
+// Role finds a role in whatever state; nil if none.
+func (s *Snapshot) Role(id RoleID) *Role {
+	r, _ := s.roles.get(id)
+	return r
+}
+
+// Instance finds an instance in whatever state; nil if none.
+func (s *Snapshot) Instance(id InstanceID) *Instance {
+	i, _ := s.instances.get(id)
+	return i
+}
+
+// RevokedKey tells whether the token signing key with this kid was revoked.
+func (s *Snapshot) RevokedKey(kid string) bool {
+	_, ok := s.revokedKeys.get(kid)
+	return ok
+}
+
+// RevokedKeys counts them.
+func (s *Snapshot) RevokedKeys() (n int) {
+	for range s.revokedKeys.all() {
+		n++
+	}
+	return n
+}
+
+// Roles are all of them, in no order.
+func (s *Snapshot) Roles() iter.Seq[*Role] { return s.roles.all() }
 
 // Organisations are all of them, in no order.
 func (s *Snapshot) Organisations() iter.Seq[*Organisation] { return s.organisations.all() }

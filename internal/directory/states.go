@@ -23,6 +23,15 @@ var ownerMoves = map[State][]State{
 	Suspended: {Active, Revoked},
 }
 
+// anchorMoves is the life of a trust anchor: replaced with overlap, it is retiring
+// while both are trusted.
+var anchorMoves = map[State][]State{
+	Active:    {Retiring, Retired, Suspended, Revoked, Compromised},
+	Retiring:  {Active, Retired, Suspended, Revoked, Compromised},
+	Suspended: {Active, Retired, Revoked, Compromised},
+	Retired:   {Revoked, Compromised},
+}
+
 // verbs name a step in the audit trail.
 var verbs = map[State]string{
 	Published: "published", Active: "activated", Retiring: "retirement_started", Retired: "retired",

@@ -65,11 +65,11 @@ func (g *gate) CreateOrganisation(ctx context.Context, e audit.Event, o director
 	return g.Store.CreateOrganisation(ctx, e, o)
 }
 
-func (g *gate) SetCredentialState(ctx context.Context, e audit.Event, id directory.CredentialID, from []directory.State, to directory.State) error {
+func (g *gate) Put(ctx context.Context, e audit.Event, d directory.Delta) error {
 	if err := g.pass(); err != nil {
 		return err
 	}
-	return g.Store.SetCredentialState(ctx, e, id, from, to)
+	return g.Store.Put(ctx, e, d)
 }
 
 func (g *gate) RevokeToken(ctx context.Context, e audit.Event, t directory.RevokedToken) error {

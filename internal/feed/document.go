@@ -19,7 +19,7 @@ type Document struct {
 	Full bool
 	// Age is how old the server's own knowledge was.
 	Age   time.Duration
-	Delta directory.Delta // without resources
+	Delta directory.Delta // without roles and instances
 }
 
 const (
@@ -64,7 +64,16 @@ func (w *writer) text(before byte, name, value string) {
 	w.buf = strictjson.AppendText(w.buf, value)
 }
 
-// WriteTo writes d as JSON.
+// second writes one more member that is a time in whole seconds; none for the zero time.
+func (w *writer) second(name string, t time.Time) {
+	if t.IsZero() {
+		return
+	}
+	w.buf = append(append(append(w.buf, `,"`...), name...), `":`...)
+	w.buf = strconv.AppendInt(w.buf, t.Unix(), 10)
+}
+
+// writeTo writes d as JSON.
 func (d *Document) writeTo(out io.Writer) error {
 	w := &writer{w: out, buf: make([]byte, 0, flushAt+4<<10)}
 	w.buf = strconv.AppendInt(append(w.buf, `{"sequence":`...), d.Delta.Sequence, 10)
@@ -74,12 +83,14 @@ func (d *Document) writeTo(out io.Writer) error {
 		o := &d.Delta.Organisations[i]
 		w.text('{', "id", string(o.ID))
 		w.text(',', "state", string(o.State))
+		w.second("tokens_after", o.TokensAfter)
 	})
 	w.list("applications", len(d.Delta.Applications), func(i int) {
 		a := &d.Delta.Applications[i]
 		w.text('{', "client_id", string(a.ClientID))
 		w.text(',', "organisation", string(a.Organisation))
 		w.text(',', "state", string(a.State))
+		w.second("tokens_after", a.TokensAfter)
 	})
 	w.list("credentials", len(d.Delta.Credentials), func(i int) {
 		c := &d.Delta.Credentials[i]
@@ -88,6 +99,17 @@ func (d *Document) writeTo(out io.Writer) error {
 		w.text(',', "kind", string(c.Kind))
 		w.text(',', "state", string(c.State))
 		w.text(',', "thumbprint", c.Thumbprint.String())
+		w.second("tokens_after", c.TokensAfter)
+	})
+	w.list("resources", len(d.Delta.Resources), func(i int) {
+		r := &d.Delta.Resources[i]
+		w.text('{', "uri", r.URI)
+		w.text(',', "state", string(r.State))
+	})
+	w.list("revoked_keys", len(d.Delta.RevokedKeys), func(i int) {
+		k := &d.Delta.RevokedKeys[i]
+		w.text('{', "kid", k.KeyID)
+		w.second("at", k.At)
 	})
 	w.list("revoked_tokens", len(d.Delta.Revoked), func(i int) {
 		t := &d.Delta.Revoked[i]
@@ -130,6 +152,10 @@ func parseDocument(data []byte) (*Document, error) {
 			err = v.Elements(maxDepth, d.readCredential)
 		case "revoked_tokens":
 			err = v.Elements(maxDepth, d.readRevoked)
+		case "resources":
+			err = v.Elements(maxDepth, d.readResource)
+		case "revoked_keys":
+			err = v.Elements(maxDepth, d.readRevokedKey)
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
@@ -147,29 +173,32 @@ func parseDocument(data []byte) (*Document, error) {
 
 func (d *Document) readOrganisation(record strictjson.Value) error {
 	var id, state string
-	if err := texts(record, map[string]*string{"id": &id, "state": &state}); err != nil {
+	after, err := texts(record, "tokens_after", map[string]*string{"id": &id, "state": &state})
+	if err != nil {
 		return err
 	}
 	d.Delta.Organisations = append(d.Delta.Organisations, directory.Organisation{
-		ID: directory.OrganisationID(id), State: directory.State(state),
+		ID: directory.OrganisationID(id), State: directory.State(state), TokensAfter: after,
 	})
 	return nil
 }
 
 func (d *Document) readApplication(record strictjson.Value) error {
 	var id, organisation, state string
-	if err := texts(record, map[string]*string{"client_id": &id, "organisation": &organisation, "state": &state}); err != nil {
+	after, err := texts(record, "tokens_after", map[string]*string{"client_id": &id, "organisation": &organisation, "state": &state})
+	if err != nil {
 		return err
 	}
 	d.Delta.Applications = append(d.Delta.Applications, directory.Application{
 		ClientID: directory.ClientID(id), Organisation: directory.OrganisationID(organisation), State: directory.State(state),
+		TokensAfter: after,
 	})
 	return nil
 }
 
 func (d *Document) readCredential(record strictjson.Value) error {
 	var id, client, kind, state, thumbprint string
-	err := texts(record, map[string]*string{"credential_id": &id, "client_id": &client, "kind": &kind, "state": &state, "thumbprint": &thumbprint})
+	after, err := texts(record, "tokens_after", map[string]*string{"credential_id": &id, "client_id": &client, "kind": &kind, "state": &state, "thumbprint": &thumbprint})
 	if err != nil {
 		return err
 	}
@@ -179,7 +208,27 @@ func (d *Document) readCredential(record strictjson.Value) error {
 	}
 	d.Delta.Credentials = append(d.Delta.Credentials, directory.Credential{
 		ID: directory.CredentialID(id), ClientID: directory.ClientID(client), Kind: directory.Kind(kind), State: directory.State(state), Thumbprint: t,
+		TokensAfter: after,
 	})
+	return nil
+}
+
+func (d *Document) readResource(record strictjson.Value) error {
+	var uri, state string
+	if _, err := texts(record, "", map[string]*string{"uri": &uri, "state": &state}); err != nil {
+		return err
+	}
+	d.Delta.Resources = append(d.Delta.Resources, directory.Resource{URI: uri, State: directory.State(state)})
+	return nil
+}
+
+func (d *Document) readRevokedKey(record strictjson.Value) error {
+	var kid string
+	at, err := texts(record, "at", map[string]*string{"kid": &kid})
+	if err != nil {
+		return err
+	}
+	d.Delta.RevokedKeys = append(d.Delta.RevokedKeys, directory.RevokedKey{KeyID: kid, At: at})
 	return nil
 }
 
@@ -202,21 +251,26 @@ func (d *Document) readRevoked(record strictjson.Value) error {
 	return err
 }
 
-// texts reads the members of a record that are wanted; each must be there.
-func texts(record strictjson.Value, wanted map[string]*string) error {
-	err := strictjson.Members(record, maxDepth, func(name string, v strictjson.Value) (err error) {
-		if at := wanted[name]; at != nil {
-			*at, err = v.Text()
+// texts reads the members of a record that are wanted; each must be there. The
+// one named second is a time in whole seconds, the zero time when it is not there.
+func texts(record strictjson.Value, second string, wanted map[string]*string) (at time.Time, err error) {
+	err = strictjson.Members(record, maxDepth, func(name string, v strictjson.Value) (err error) {
+		if text := wanted[name]; text != nil {
+			*text, err = v.Text()
+		} else if name == second {
+			var n int64
+			n, err = v.Integer()
+			at = time.Unix(n, 0).UTC()
 		}
 		return err
 	})
 	if err != nil {
-		return err
+		return time.Time{}, err
 	}
 	for _, text := range wanted {
 		if *text == "" {
-			return errIncomplete
+			return time.Time{}, errIncomplete
 		}
 	}
-	return nil
+	return at, nil
 }

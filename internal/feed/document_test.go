@@ -25,16 +25,19 @@ func text(t testing.TB, d *Document) []byte {
 func TestDocument(t *testing.T) {
 	d := &Document{Full: true, Age: 250 * time.Millisecond, Delta: directory.Delta{
 		Sequence:      4711,
-		Organisations: []directory.Organisation{{ID: "acme", State: directory.Suspended}},
+		Organisations: []directory.Organisation{{ID: "acme", State: directory.Suspended, TokensAfter: time.Unix(1600000000, 0).UTC()}},
 		Applications:  []directory.Application{{ClientID: "billing", Organisation: "acme", State: directory.Active}, {ClientID: "b", Organisation: "acme", State: directory.Revoked}},
 		Credentials:   []directory.Credential{{ID: "c", ClientID: "billing", Kind: directory.DPoPKey, State: directory.Compromised, Thumbprint: thumbprint("c")}},
+		Resources:     []directory.Resource{{URI: "https://api.example", State: directory.Active}},
+		RevokedKeys:   []directory.RevokedKey{{KeyID: "k", At: time.Unix(1500000000, 0).UTC()}},
 		Revoked:       []directory.RevokedToken{{ID: `j"ti`, Expires: time.Unix(1700000000, 0)}},
 	}}
 	t.Run("its words", func(t *testing.T) {
 		want := `{"sequence":4711,"full":true,"age_ms":250,` +
-			`"organisations":[{"id":"acme","state":"suspended"}],` +
+			`"organisations":[{"id":"acme","state":"suspended","tokens_after":1600000000}],` +
 			`"applications":[{"client_id":"billing","organisation":"acme","state":"active"},{"client_id":"b","organisation":"acme","state":"revoked"}],` +
 			`"credentials":[{"credential_id":"c","client_id":"billing","kind":"dpop_key","state":"compromised","thumbprint":"` + thumbprint("c").String() + `"}],` +
+			`"resources":[{"uri":"https://api.example","state":"active"}],"revoked_keys":[{"kid":"k","at":1500000000}],` +
 			`"revoked_tokens":[{"jti":"j\"ti","exp":1700000000}]}`
 		if got := string(text(t, d)); got != want {
 			t.Errorf("got %s", got)

@@ -106,7 +106,7 @@ func TestRevocationReachesTheGateway(t *testing.T) {
 	}
 	f := follower(serve(t, d, 0))
 	start(t, f)
-	token := &verify.Token{ID: "t", ClientID: "billing", CredentialID: string(key.ID)}
+	token := &verify.Token{ID: "t", ClientID: "billing", CredentialID: string(key.ID), IssuedAt: time.Now()}
 	ended := func(want verify.Reason) {
 		t.Helper()
 		eventually(t, string("ended: "+want), func() bool {
@@ -122,6 +122,8 @@ func TestRevocationReachesTheGateway(t *testing.T) {
 	if err := d.SetApplicationState(ctx, "system", "billing", directory.Active); err != nil {
 		t.Fatal(err)
 	}
+	ended("application_tokens_revoked")
+	token.IssuedAt = time.Now().Add(time.Second)
 	ended("")
 	if err := d.RevokeToken(ctx, "system", "billing", directory.RevokedToken{ID: "t", Expires: time.Now().Add(time.Hour)}); err != nil {
 		t.Fatal(err)

@@ -40,8 +40,8 @@ func NewState(now func() time.Time) *State {
 	return s
 }
 
-// Current is the server's directory as far as s knows it, without resources and
-// keys. Whether a token ended is for Ended to say, which also knows what was
+// Current is the server's directory as far as s knows it, without roles,
+// instances and keys. Whether a token ended is for Ended to say, which also knows what was
 // revoked before the server was restored.
 func (s *State) Current() *directory.Snapshot { return s.current.Load().snapshot }
 
@@ -66,7 +66,13 @@ func (s *State) Ended(t *verify.Token) (verify.Reason, time.Duration) {
 }
 
 func (v *view) ended(t *verify.Token, b cnf.Binding) string {
-	token := directory.Token{ID: t.ID, ClientID: directory.ClientID(t.ClientID), CredentialID: directory.CredentialID(t.CredentialID), Binding: b}
+	token := directory.Token{
+		ID: t.ID, KeyID: t.KeyID, ClientID: directory.ClientID(t.ClientID), CredentialID: directory.CredentialID(t.CredentialID),
+		Binding: b, IssuedAt: t.IssuedAt,
+	}
+	if len(t.Audience) == 1 { // as our own tokens have it
+		token.Audience = t.Audience[0]
+	}
 	reason := v.snapshot.Ended(token)
 	for i := 0; reason == "" && i < len(v.kept); i++ {
 		if was := v.kept[i].Ended(token); forGood(was) {
@@ -80,7 +86,8 @@ func (v *view) ended(t *verify.Token, b cnf.Binding) string {
 // what an older snapshot does not know may have come later.
 func forGood(reason string) bool {
 	switch reason {
-	case "token_revoked", "application_revoked", "organisation_revoked",
+	case "token_revoked", "signing_key_revoked", "application_revoked", "organisation_revoked", "resource_revoked",
+		"application_tokens_revoked", "organisation_tokens_revoked", "credential_tokens_revoked",
 		"credential_revoked", "credential_compromised", "credential_retired", "credential_expired":
 		return true
 	}

@@ -175,7 +175,8 @@ func build(ctx context.Context, path string, kek *envelope.Key, cfg *config.Serv
 	}
 	app, err := dir.CreateApplication(ctx, actor, directory.Application{
 		Organisation: org.ID, Name: "first owner", AuthMethod: directory.PrivateKeyJWT, Binding: cnf.DPoP,
-		Grants: []directory.Grant{{Resource: AdminResource(cfg.Issuer), Scopes: []string{AdminScope}}},
+		OperatorRole: directory.Owner,
+		Grants:       []directory.Grant{{Resource: AdminResource(cfg.Issuer), Scopes: []string{AdminScope}}},
 	})
 	if err != nil {
 		return op, err

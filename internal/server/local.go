@@ -34,9 +34,14 @@ type knowledge struct{ source *directory.Directory }
 func (k knowledge) Ended(t *verify.Token) (verify.Reason, time.Duration) {
 	// A token that is bound twice may end by either binding.
 	for _, b := range bindings(t.Confirmation) {
-		reason := k.source.Current().Ended(directory.Token{
-			ID: t.ID, ClientID: directory.ClientID(t.ClientID), CredentialID: directory.CredentialID(t.CredentialID), Binding: b,
-		})
+		token := directory.Token{
+			ID: t.ID, KeyID: t.KeyID, ClientID: directory.ClientID(t.ClientID), CredentialID: directory.CredentialID(t.CredentialID),
+			Binding: b, IssuedAt: t.IssuedAt,
+		}
+		if len(t.Audience) == 1 { // as our own tokens have it
+			token.Audience = t.Audience[0]
+		}
+		reason := k.source.Current().Ended(token)
 		if reason != "" {
 			return verify.Reason(reason), k.source.Age()
 		}

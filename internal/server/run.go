@@ -169,16 +169,23 @@ func (s *Server) draining() bool {
 	}
 }
 
-// keepHouse renews the signing keys and our own TLS certificate in time.
+// keepHouse renews the signing keys and our own TLS certificate in time, and the
+// signing keys at once when one of them was revoked.
 func (s *Server) keepHouse(ctx context.Context) error {
 	tick := time.NewTicker(housekeeping)
 	defer tick.Stop()
-	for {
+	for seen := s.directory.Current(); ; {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 			s.renew(ctx)
+		case <-s.directory.Changed(seen):
+			now := s.directory.Current()
+			if now.RevokedKeys() != seen.RevokedKeys() {
+				s.renew(ctx)
+			}
+			seen = now
 		}
 	}
 }

@@ -71,7 +71,7 @@ func TestCommitFails(t *testing.T) {
 		if _, err := tx.Exec("PRAGMA defer_foreign_keys = 1"); err != nil {
 			return err
 		}
-		return add(tx, queryAddApplication, "app", "none", "A", "private_key_jwt", "dpop", false, "active", sequence)
+		return add(tx, queryAddApplication, applicationRow(directory.Application{ClientID: "app", Organisation: "none"}, sequence)...)
 	})
 	if err == nil || !strings.Contains(err.Error(), "commit") {
 		t.Fatal(err)
@@ -161,7 +161,7 @@ func TestChangeFails(t *testing.T) {
 		return "CREATE TRIGGER refuse BEFORE " + when + " ON " + table + " BEGIN SELECT RAISE(ABORT, 'refused'); END"
 	}
 	suspend := func(s *Store) error {
-		return s.SetOrganisationState(context.Background(), audit.Event{At: time.Now()}, "o", []directory.State{directory.Active}, directory.Suspended)
+		return s.Put(context.Background(), audit.Event{At: time.Now()}, directory.Delta{Organisations: []directory.Organisation{{ID: "o", Name: "O", State: directory.Suspended}}})
 	}
 	for _, c := range []struct {
 		name, query string
@@ -170,7 +170,7 @@ func TestChangeFails(t *testing.T) {
 		{"a record that cannot be stored", refuse("INSERT", "organisations"), func(s *Store) error { return create(context.Background(), s, "p") }},
 		{"an event that cannot be stored", refuse("INSERT", "events"), func(s *Store) error { return create(context.Background(), s, "p") }},
 		{"a state that cannot be set", refuse("UPDATE", "organisations"), suspend},
-		{"a state that cannot be read", "ALTER TABLE organisations RENAME COLUMN state TO gone", suspend},
+		{"a list that cannot be replaced", "DROP TABLE organisation_roles", suspend},
 		{"a head that cannot be taken", "DELETE FROM head", func(s *Store) error { return create(context.Background(), s, "p") }},
 		{"a hash that cannot be set", "CREATE TRIGGER refuse BEFORE UPDATE OF hash ON head BEGIN SELECT RAISE(ABORT, 'refused'); END",
 			func(s *Store) error { return create(context.Background(), s, "p") }},

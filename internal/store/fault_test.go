@@ -251,9 +251,9 @@ func TestLoadRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newStore(t)
 			for _, q := range []string{
-				"INSERT INTO organisations VALUES ('o', 'O', 'active', 1)",
-				"INSERT INTO applications VALUES ('a', 'o', 'A', 'private_key_jwt', 'dpop', 0, 'active', 1)",
-				"INSERT INTO credentials VALUES ('c', 'a', 'certificate', 'active', '', '', zeroblob(32), x'', 0, 0, 0, 0, 1)",
+				"INSERT INTO organisations (id, name, state, changed) VALUES ('o', 'O', 'active', 1)",
+				"INSERT INTO applications (client_id, organisation, name, auth_method, binding, require_nonce, state, changed) VALUES ('a', 'o', 'A', 'private_key_jwt', 'dpop', 0, 'active', 1)",
+				"INSERT INTO credentials (id, client_id, kind, state, kid, jwk, thumbprint, certificate, issued, created, not_before, not_after, changed) VALUES ('c', 'a', 'certificate', 'active', '', '', zeroblob(32), x'', 0, 0, 0, 0, 1)",
 				"UPDATE head SET sequence = 1",
 			} {
 				if _, err := file(s).writer.ExecContext(t.Context(), q); err != nil {

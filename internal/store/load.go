@@ -22,7 +22,10 @@ func (s *Store) Load(ctx context.Context, after int64) (directory.Delta, error) 
 		if head.Sequence <= after {
 			return nil
 		}
-		if d.Organisations, err = collect(ctx, tx, scanOrganisation, queryOrganisationsAfter, after); err != nil {
+		if err := loadOrganisations(ctx, tx, &d, after); err != nil {
+			return err
+		}
+		if err := loadRoles(ctx, tx, &d, after); err != nil {
 			return err
 		}
 		if err := loadResources(ctx, tx, &d, after); err != nil {
@@ -34,6 +37,12 @@ func (s *Store) Load(ctx context.Context, after int64) (directory.Delta, error) 
 		if d.Credentials, err = collect(ctx, tx, scanCredential, queryCredentialsAfter, after); err != nil {
 			return err
 		}
+		if d.Instances, err = collect(ctx, tx, scanInstance, queryInstancesAfter, after); err != nil {
+			return err
+		}
+		if d.RevokedKeys, err = collect(ctx, tx, scanRevokedKey, queryRevokedKeysAfter, after); err != nil {
+			return err
+		}
 		d.Revoked, err = collect(ctx, tx, scanRevoked, queryRevokedAfter, after)
 		return err
 	})
@@ -43,8 +52,100 @@ func (s *Store) Load(ctx context.Context, after int64) (directory.Delta, error) 
 	return d, nil
 }
 
+func loadOrganisations(ctx context.Context, tx *sql.Tx, d *directory.Delta, after int64) error {
+	var err error
+	if d.Organisations, err = collect(ctx, tx, scanOrganisation, queryOrganisationsAfter, after); err != nil {
+		return err
+	}
+	place := make(map[string]int, len(d.Organisations))
+	for i, o := range d.Organisations {
+		place[string(o.ID)] = i
+	}
+	roles, err := collect(ctx, tx, scanPair, queryOrganisationRolesAfter, after)
+	if err != nil {
+		return err
+	}
+	for _, p := range roles {
+		o := &d.Organisations[place[p.owner]]
+		o.Roles = append(o.Roles, directory.RoleID(p.value))
+	}
+	anchors, err := collect(ctx, tx, scanAnchor, queryAnchorsAfter, after)
+	if err != nil {
+		return err
+	}
+	for _, a := range anchors {
+		o := &d.Organisations[place[a.owner]]
+		o.Anchors = append(o.Anchors, a.TrustAnchor)
+	}
+	return nil
+}
+
 func scanOrganisation(rows *sql.Rows, o *directory.Organisation) error {
-	return rows.Scan(&o.ID, &o.Name, &o.State)
+	var after int64
+	err := rows.Scan(&o.ID, &o.Name, &o.State, &after, &o.Changed)
+	o.TokensAfter = fromMicros(after)
+	return err
+}
+
+// anchor is one row of an organisation's trust anchors.
+type anchor struct {
+	owner string
+	directory.TrustAnchor
+}
+
+func scanAnchor(rows *sql.Rows, a *anchor) error {
+	var created int64
+	err := rows.Scan(&a.owner, &a.ID, &a.Name, &a.Certificate, digest(a.SPKI[:]), &a.State, &created)
+	a.Created = fromMicros(created)
+	return err
+}
+
+func loadRoles(ctx context.Context, tx *sql.Tx, d *directory.Delta, after int64) error {
+	var err error
+	if d.Roles, err = collect(ctx, tx, scanRole, queryRolesAfter, after); err != nil {
+		return err
+	}
+	place := make(map[string]int, len(d.Roles))
+	for i, r := range d.Roles {
+		place[string(r.ID)] = i
+	}
+	rows, err := collect(ctx, tx, scanGrant, queryRoleScopesAfter, after)
+	if err != nil {
+		return err
+	}
+	for _, p := range rows {
+		r := &d.Roles[place[p.owner]]
+		r.Grants = addScope(r.Grants, p)
+	}
+	return nil
+}
+
+func scanRole(rows *sql.Rows, r *directory.Role) error {
+	return rows.Scan(&r.ID, &r.Name, &r.State, &r.Changed)
+}
+
+func scanInstance(rows *sql.Rows, i *directory.Instance) error {
+	var created int64
+	err := rows.Scan(&i.ID, &i.ClientID, &i.Name, &i.State, &created, &i.Changed)
+	i.Created = fromMicros(created)
+	return err
+}
+
+func scanRevokedKey(rows *sql.Rows, k *directory.RevokedKey) error {
+	var at int64
+	err := rows.Scan(&k.KeyID, &at)
+	k.At = fromMicros(at)
+	return err
+}
+
+// addScope adds a row of a list of grants. The scopes of one grant follow one another.
+func addScope(grants []directory.Grant, p part) []directory.Grant {
+	if n := len(grants); n == 0 || grants[n-1].Resource != p.resource {
+		grants = append(grants, directory.Grant{Resource: p.resource})
+	}
+	g := &grants[len(grants)-1]
+	g.Scopes = append(g.Scopes, p.value)
+	return grants
 }
 
 func scanRevoked(rows *sql.Rows, t *directory.RevokedToken) error {
@@ -56,12 +157,14 @@ func scanRevoked(rows *sql.Rows, t *directory.RevokedToken) error {
 
 func scanCredential(rows *sql.Rows, c *directory.Credential) error {
 	var jwk, certificate sql.RawBytes
-	var created, notBefore, notAfter int64
-	if err := rows.Scan(&c.ID, &c.ClientID, &c.Kind, &c.State, &jwk, digest(c.Thumbprint[:]), &certificate, &c.Issued, &created, &notBefore, &notAfter); err != nil {
+	var created, notBefore, notAfter, after int64
+	if err := rows.Scan(&c.ID, &c.ClientID, &c.Kind, &c.State, &jwk, digest(c.Thumbprint[:]), &certificate, &c.Issued,
+		&created, &notBefore, &notAfter, &c.Instance, &after, &c.Changed); err != nil {
 		return err
 	}
 	c.Certificate = none(certificate)
 	c.Created, c.NotBefore, c.NotAfter = fromMicros(created), fromMicros(notBefore), fromMicros(notAfter)
+	c.TokensAfter = fromMicros(after)
 	if len(jwk) == 0 {
 		return nil
 	}
@@ -104,7 +207,7 @@ func loadResources(ctx context.Context, tx *sql.Tx, d *directory.Delta, after in
 }
 
 func scanResource(rows *sql.Rows, r *directory.Resource) error {
-	return rows.Scan(&r.URI, &r.Organisation, &r.Name)
+	return rows.Scan(&r.URI, &r.Organisation, &r.Name, &r.RequireNonce, &r.State, &r.Changed)
 }
 
 func scanPair(rows *sql.Rows, p *part) error { return rows.Scan(&p.owner, &p.value) }
@@ -124,18 +227,25 @@ func loadApplications(ctx context.Context, tx *sql.Tx, d *directory.Delta, after
 	}
 	for _, p := range rows {
 		a := &d.Applications[place[p.owner]]
-		// The scopes of one grant follow one another.
-		if n := len(a.Grants); n == 0 || a.Grants[n-1].Resource != p.resource {
-			a.Grants = append(a.Grants, directory.Grant{Resource: p.resource})
-		}
-		g := &a.Grants[len(a.Grants)-1]
-		g.Scopes = append(g.Scopes, p.value)
+		a.Grants = addScope(a.Grants, p)
+	}
+	roles, err := collect(ctx, tx, scanPair, queryApplicationRolesAfter, after)
+	if err != nil {
+		return err
+	}
+	for _, p := range roles {
+		a := &d.Applications[place[p.owner]]
+		a.Roles = append(a.Roles, directory.RoleID(p.value))
 	}
 	return nil
 }
 
 func scanApplication(rows *sql.Rows, a *directory.Application) error {
-	return rows.Scan(&a.ClientID, &a.Organisation, &a.Name, &a.AuthMethod, &a.Binding, &a.RequireNonce, &a.State)
+	var after int64
+	err := rows.Scan(&a.ClientID, &a.Organisation, &a.Name, &a.AuthMethod, &a.Binding, &a.RequireNonce, &a.State,
+		&a.TLSName.Kind, &a.TLSName.Value, &a.JWKSURI, &a.OperatorRole, &after, &a.Changed)
+	a.TokensAfter = fromMicros(after)
+	return err
 }
 
 func scanGrant(rows *sql.Rows, p *part) error { return rows.Scan(&p.owner, &p.resource, &p.value) }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -167,13 +168,14 @@ func TestOpenNewerSchema(t *testing.T) {
 	if err := open(t, path).Close(); err != nil {
 		t.Fatal(err)
 	}
-	execute(t, path, "INSERT INTO schema_version (version_id, is_applied) VALUES (7, 1)")
+	execute(t, path, "INSERT INTO schema_version (version_id, is_applied) VALUES (7000, 1)")
 	_, err := store.Open(t.Context(), path, store.Options{Now: time.Now})
 	if !errors.Is(err, store.ErrNewerSchema) {
 		t.Fatal(err)
 	}
-	if want := "database " + path + " has schema version 7 and this holdfast knows versions up to 1; use a newer holdfast"; err.Error() != want {
-		t.Errorf("says %q, want %q", err, want)
+	want := regexp.MustCompile("^database " + regexp.QuoteMeta(path) + " has schema version 7000 and this holdfast knows versions up to [0-9]+; use a newer holdfast$")
+	if !want.MatchString(err.Error()) {
+		t.Errorf("says %q", err)
 	}
 }
 
@@ -214,10 +216,11 @@ func TestOpenReadOnly(t *testing.T) {
 		}
 	})
 	t.Run("an older schema is told and stays", func(t *testing.T) {
-		execute(t, path, "UPDATE schema_version SET version_id = 0 WHERE version_id = 1")
+		execute(t, path, "DELETE FROM schema_version WHERE version_id > 0")
 		_, err := store.Open(t.Context(), path, store.Options{ReadOnly: true, Now: time.Now})
-		if want := "database " + path + " has schema version 0 and this holdfast wants 1"; !errors.Is(err, store.ErrOlderSchema) || err.Error() != want {
-			t.Errorf("says %v, want %q", err, want)
+		want := regexp.MustCompile("^database " + regexp.QuoteMeta(path) + " has schema version 0 and this holdfast wants [1-9][0-9]*$")
+		if !errors.Is(err, store.ErrOlderSchema) || !want.MatchString(err.Error()) {
+			t.Errorf("says %v", err)
 		}
 	})
 }

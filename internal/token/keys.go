@@ -33,6 +33,7 @@ type Keys struct {
 }
 
 type signingKey struct {
+	id                  string
 	signer              *jose.Signer
 	notBefore, notAfter time.Time
 }
@@ -73,19 +74,21 @@ func (k *Keys) Renew(ctx context.Context) error {
 	}
 	now := k.ring.Now()
 	var end time.Time
+	signs := false
 	for _, key := range *k.known.Load() {
 		if key.notAfter.After(end) {
 			end = key.notAfter
 		}
+		signs = signs || !now.Before(key.notBefore) && now.Before(key.notAfter)
 	}
-	if now.Before(end.Add(-renewBefore)) {
+	if signs && now.Before(end.Add(-renewBefore)) {
 		return nil
 	}
 	from := now.Add(PublishAhead)
 	if end.Before(from) {
 		from = end
 	}
-	if from.Before(now) {
+	if !signs || from.Before(now) { // the last one has ended, or was revoked
 		from = now
 	}
 	if err := k.create(ctx, false, from); err != nil {
@@ -108,8 +111,8 @@ func (k *Keys) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// Keys are only ever added.
-	if known := k.known.Load(); known != nil && len(*known) == len(stored) {
+	same := func(known signingKey, s keyring.Key) bool { return known.id == s.ID }
+	if known := k.known.Load(); known != nil && slices.EqualFunc(*known, stored, same) {
 		return nil
 	}
 	keys := make([]signingKey, 0, len(stored))
@@ -118,7 +121,7 @@ func (k *Keys) load(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("open token signing key %s: %w", s.ID, err)
 		}
-		keys = append(keys, signingKey{signer, s.NotBefore, s.NotAfter})
+		keys = append(keys, signingKey{s.ID, signer, s.NotBefore, s.NotAfter})
 	}
 	slices.SortStableFunc(keys, func(a, b signingKey) int { return b.notBefore.Compare(a.notBefore) })
 	k.known.Store(&keys)

@@ -33,6 +33,7 @@ func (k *SigningKeys) Parse(issuer, raw string) (*Claims, error) {
 	if c.Issuer != issuer {
 		return nil, foreign("iss", jose.ErrMalformed)
 	}
+	c.KeyID = m.Header.KeyID
 	return c, nil
 }
 

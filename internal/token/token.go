@@ -38,6 +38,7 @@ type Claims struct {
 	Organisation string
 	Scope        string
 	ID           string // jti
+	KeyID        string // kid of the key that signed it; set by Parse
 	CredentialID string // the credential that authenticated
 	IssuedAt     time.Time
 	Expires      time.Time

@@ -69,6 +69,7 @@ func TestMint(t *testing.T) {
 		if !bytes.Equal(a, b) {
 			t.Errorf("got %s, want %s", a, b)
 		}
+		c.KeyID = "k1"
 		parsed, err := k.Parse(issuer, raw)
 		if err != nil || *parsed != c {
 			t.Errorf("got %+v, %v, want %+v", parsed, err, c)
@@ -84,6 +85,7 @@ func TestMintEscapes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.KeyID = "k1"
 	if got, err := k.Parse(issuer, raw); err != nil || *got != c {
 		t.Errorf("got %+v, %v", got, err)
 	}

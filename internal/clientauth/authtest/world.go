@@ -63,9 +63,9 @@ func New(t testing.TB) *World {
 	w.Apply(directory.Delta{
 		Organisations: []directory.Organisation{{ID: Acme, State: directory.Active}, {ID: Rival, State: directory.Active}},
 		Resources: []directory.Resource{
-			{URI: Payments, Organisation: Acme, Scopes: []string{"payments", "refunds"}, Servers: []directory.ClientID{ResourceApp}},
-			{URI: Reports, Organisation: Acme, Scopes: []string{"reports"}},
-			{URI: Secrets, Organisation: Rival, Scopes: []string{"secrets"}},
+			{URI: Payments, Organisation: Acme, Scopes: []string{"payments", "refunds"}, Servers: []directory.ClientID{ResourceApp}, State: directory.Active},
+			{URI: Reports, Organisation: Acme, Scopes: []string{"reports"}, State: directory.Active},
+			{URI: Secrets, Organisation: Rival, Scopes: []string{"secrets"}, State: directory.Active},
 		},
 	})
 	return w

@@ -31,8 +31,10 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 		run  func(t *testing.T, fresh func(t *testing.T) Database)
 	}{
 		{"chain", runChain},
+		{"restart", runRestart},
 		{"directory", runDirectory},
 		{"states", runStates},
+		{"put", runPut},
 		{"keys", runKeys},
 		{"issue", runIssue},
 		{"meta", runMeta},
@@ -83,7 +85,7 @@ func newWorld(t *testing.T, fresh func(t *testing.T) Database) *world {
 	must(t, w.CreateOrganisation(ctx, event("organisation.created", "org"), directory.Organisation{ID: "org", Name: "Acme", State: directory.Active}))
 	must(t, w.CreateApplication(ctx, event("application.created", "server"), application("server")))
 	must(t, w.CreateResource(ctx, event("resource.created", resourceURI), directory.Resource{
-		URI: resourceURI, Organisation: "org", Name: "Payments", Scopes: []string{"write", "read"}, Servers: []directory.ClientID{"server"},
+		URI: resourceURI, Organisation: "org", Name: "Payments", Scopes: []string{"write", "read"}, Servers: []directory.ClientID{"server"}, State: directory.Active,
 	}))
 	app := application("app")
 	app.Binding, app.RequireNonce = cnf.DPoP, true
@@ -139,7 +141,8 @@ func (w *world) refused(t *testing.T, target error, change func() error) {
 }
 
 func records(d directory.Delta) int {
-	return len(d.Organisations) + len(d.Applications) + len(d.Resources) + len(d.Credentials) + len(d.Revoked)
+	return len(d.Organisations) + len(d.Applications) + len(d.Resources) + len(d.Credentials) + len(d.Revoked) +
+		len(d.Roles) + len(d.Instances) + len(d.RevokedKeys)
 }
 
 // loaded reads everything there is.
@@ -148,6 +151,18 @@ func (w *world) loaded(t *testing.T) directory.Delta {
 	d, err := w.Load(context.Background(), 0)
 	must(t, err)
 	return d
+}
+
+// application reads one.
+func (w *world) application(t *testing.T, id directory.ClientID) directory.Application {
+	t.Helper()
+	for _, a := range w.loaded(t).Applications {
+		if a.ClientID == id {
+			return a
+		}
+	}
+	t.Fatalf("no application %s", id)
+	return directory.Application{}
 }
 
 func ids(prefix string, n int) []string {
