@@ -60,6 +60,7 @@ func Holdfast() Table {
 
 			// Tools of this repository.
 			{Package: "internal/check"},
+			{Package: "internal/conformance"},
 			{Package: "internal/testrun"},
 			{Package: "bench/compare", Clock: true},
 			{Package: "internal/mutate", Clock: true},
