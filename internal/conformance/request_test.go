@@ -20,7 +20,6 @@ type request struct {
 	header http.Header
 	form   url.Values // nil: body as it stands
 	body   string
-	http1  bool
 }
 
 // clone shares nothing that a test changes.
