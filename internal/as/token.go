@@ -185,11 +185,15 @@ func writeTokenResponse(w http.ResponseWriter, resp tokenResponse) error {
 	b = append(b, `,"scope":`...)
 	b = strictjson.AppendText(b, resp.scope)
 	b = append(b, '}')
-	if resp.nonce != "" { // RFC 9449 section 8.2
+	w.Header()["Pragma"] = noCache // RFC 6749 section 5.1, beside no-store
+	if resp.nonce != "" {          // RFC 9449 section 8.2
 		w.Header()["Dpop-Nonce"] = []string{resp.nonce}
 	}
 	return writeJSON(w, http.StatusOK, b)
 }
+
+// noCache is shared by all answers: do not change it.
+var noCache = []string{"no-cache"}
 
 // tokenType is the "token_type" of a token bound in this way (RFC 8705 section 3, RFC 9449 section 5).
 func tokenType(m cnf.Method) string {
