@@ -87,7 +87,26 @@ func (w *world) application(t testing.TB, v variant, changes ...func(*admin.NewA
 		a.http = w.client(a.certificate)
 		t.Cleanup(a.http.CloseIdleConnections)
 	}
+	if !asked.RequireNonce {
+		a.awaitGateway(t)
+	}
 	return a
+}
+
+// awaitGateway waits until the gateway has heard of the application: a change is
+// in force everywhere within 2 s (design.md).
+func (a *application) awaitGateway(t testing.TB) {
+	t.Helper()
+	token := a.token(t)
+	for deadline := time.Now().Add(2 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		got := a.send(t, a.resourceRequest(t, token))
+		if got.status == http.StatusOK {
+			return
+		}
+		if reason := got.reason(); reason != "application_unknown" && reason != "credential_unknown" || time.Now().After(deadline) {
+			t.Fatalf("the gateway does not know the application: %s (%s)", got, reason)
+		}
+	}
 }
 
 // register has the public half of a key that signs assertions registered.
@@ -103,10 +122,16 @@ func (a *application) register(t testing.TB, k *key) (kid string) {
 // issued has a certificate issued for a key by the system's own CA.
 func (a *application) issued(t testing.TB, k *key) *tls.Certificate {
 	t.Helper()
+	return a.issuedFor(t, k, 0)
+}
+
+// issuedFor asks for a life in seconds.
+func (a *application) issuedFor(t testing.TB, k *key, life int64) *tls.Certificate {
+	t.Helper()
 	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, k.private)
 	must(t, err)
 	c, err := a.admin.IssueCertificate(context.Background(), a.id, admin.NewRequest{
-		CSR: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: csr})),
+		LifeSeconds: life, CSR: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: csr})),
 	})
 	must(t, err)
 	out := &tls.Certificate{PrivateKey: k.private}

@@ -40,6 +40,13 @@ func (c claims) with(more claims) claims {
 	return out
 }
 
+// and lays more over c without removing anything: nil stays nil, for a later with.
+func (c claims) and(more claims) claims {
+	out := maps.Clone(c)
+	maps.Copy(out, more)
+	return out
+}
+
 // key is a private key, the algorithm that it is for and its public JWK.
 type key struct {
 	alg     string
@@ -173,6 +180,15 @@ func hs256(t testing.TB, secret []byte, header, payload claims) string {
 	mac := hmac.New(sha256.New, secret)
 	mac.Write([]byte(input))
 	return input + "." + b64(mac.Sum(nil))
+}
+
+// flip changes the character at i to another of base64url.
+func flip(s string, i int) string {
+	c := "A"
+	if s[i] == 'A' {
+		c = "B"
+	}
+	return s[:i] + c + s[i+1:]
 }
 
 // random is n bytes in base64url.
