@@ -11,7 +11,13 @@ import (
 )
 
 // Edge is a listener that ends TLS itself and is reached under one public URL.
-type Edge struct{ origin string }
+type Edge struct {
+	origin string
+	// undotted is the host of origin where it has no dot, such as localhost. RFC
+	// 6066 section 3 speaks of qualified names, and Java sends no other in its
+	// handshake.
+	undotted string
+}
 
 // NewEdge takes the URL that clients use: https, host and perhaps port, nothing more.
 func NewEdge(publicURL string) (*Edge, error) {
@@ -19,7 +25,11 @@ func NewEdge(publicURL string) (*Edge, error) {
 	if err != nil || u.Host == "" || publicURL != "https://"+u.Host {
 		return nil, &verify.Fault{Path: "public_url", Problem: "must be https://host or https://host:port and nothing more"}
 	}
-	return &Edge{publicURL}, nil
+	e := &Edge{origin: publicURL}
+	if !strings.ContainsAny(u.Hostname(), ".:") {
+		e.undotted = u.Hostname()
+	}
+	return e, nil
 }
 
 // Collect takes the facts of r, and removes every header that claims to carry
@@ -27,7 +37,7 @@ func NewEdge(publicURL string) (*Edge, error) {
 // request for another host than the one of its TLS connection: the other host's
 // rules about certificates were not asked.
 func (e *Edge) Collect(r *http.Request) (verify.Request, error) {
-	if !sameHost(r) {
+	if !e.sameHost(r) {
 		return verify.Request{}, &verify.Error{Reason: verify.Misdirected, Status: http.StatusMisdirectedRequest, Code: "misdirected_request"}
 	}
 	facts := verify.Request{
@@ -48,15 +58,16 @@ func (e *Edge) Collect(r *http.Request) (verify.Request, error) {
 }
 
 // sameHost compares Host with the name that the client asked for in the
-// handshake (RFC 9110 section 7.4). Without a name only an IP address is good.
-func sameHost(r *http.Request) bool {
+// handshake (RFC 9110 section 7.4). Without a name only an IP address is good,
+// or our own host where it has no dot.
+func (e *Edge) sameHost(r *http.Request) bool {
 	if r.TLS == nil {
 		return false
 	}
 	host := hostname(r.Host)
 	if r.TLS.ServerName == "" {
 		_, err := netip.ParseAddr(host)
-		return err == nil
+		return err == nil || e.undotted != "" && strings.EqualFold(host, e.undotted)
 	}
 	return strings.EqualFold(host, strings.TrimSuffix(r.TLS.ServerName, "."))
 }

@@ -334,7 +334,9 @@ func TestMisdirected(t *testing.T) {
 		{"an address after a name", "localhost", "127.0.0.1:" + port, 421},
 		{"no name and an address", "127.0.0.1", "127.0.0.1:" + port, 200},
 		{"no name and an IPv6 address", "127.0.0.1", "[::1]:" + port, 200},
-		{"advisory 64: no name and a name in Host", "127.0.0.1", "localhost:" + port, 421},
+		{"advisory 64: no name and another name in Host", "127.0.0.1", "other.localhost:" + port, 421},
+		{"no name and another name without a dot in Host", "127.0.0.1", "intranet:" + port, 421},
+		{"RFC 6066 §3: no name and our own host, which has no dot", "127.0.0.1", "LocalHost.:" + port, 200},
 		{"a name that begins with the other", "localhost", "localhost.evil.example", 421},
 	} {
 		for _, protocol := range []string{"http/1.1", "h2"} {
@@ -352,6 +354,29 @@ func TestMisdirected(t *testing.T) {
 				}
 			})
 		}
+	}
+	for _, tt := range []struct {
+		origin, host string
+		good         bool
+	}{
+		{"https://api.example.com", "api.example.com", false}, // whoever has this name can send it
+		{"https://api.example.com", "", false},
+		{"https://api", "api", true},
+		{"https://api", "", false},
+		{"https://[::1]:8443", "::1", false},
+		{"https://[::1]:8443", "[::1]:8443", true},
+	} {
+		t.Run("advisory 64: no name in the handshake, "+tt.host+" at "+tt.origin, func(t *testing.T) {
+			edge, err := httpmw.NewEdge(tt.origin)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := httptest.NewRequest("GET", "https://x/", nil)
+			r.Host, r.TLS = tt.host, &tls.ConnectionState{HandshakeComplete: true}
+			if _, err := edge.Collect(r); (err == nil) != tt.good {
+				t.Errorf("%v", err)
+			}
+		})
 	}
 	t.Run("a request that did not come over TLS", func(t *testing.T) {
 		r := httptest.NewRequest("GET", "http://localhost/payments/1", nil)
