@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/holdfast-auth/holdfast/cnf"
@@ -69,22 +68,20 @@ type Operator struct {
 
 // Init makes database, key-encryption key, CA, token signing key, the operator's
 // organisation and its first owner. It is refused when the database exists. All of
-// it appears at once, or nothing: it is built in a folder of its own beside the
-// database, and the database gets its name last.
+// it appears at once, or nothing: it is built under other names, in a folder of its
+// own beside the database (PostgreSQL: beside the key-encryption key), and the
+// database gets its name last.
 func Init(ctx context.Context, cfg *config.Serve, first FirstStart) (op Operator, err error) {
-	path, err := store.Path(cfg.Database)
-	if err != nil {
-		return op, err
-	}
 	if !ca.ValidTrustDomain(first.TrustDomain) {
 		return op, &TrustDomainError{first.TrustDomain}
 	}
-	if err := free(path, first); err != nil {
+	how := store.Options{Now: first.Now, PasswordFile: cfg.DatabasePasswordFile}
+	if err := free(ctx, cfg, how, first); err != nil {
 		return op, err
 	}
-	staging, err := os.MkdirTemp(filepath.Dir(path), stagingPrefix+"*")
+	staging, err := stagingFolder(cfg)
 	if err != nil {
-		return op, fmt.Errorf("make a folder beside the database: %w", err)
+		return op, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(staging)) }()
 	kek, kekFile, err := keyEncryptionKey(cfg.KeyEncryptionKeyFile, staging)
@@ -103,8 +100,12 @@ func Init(ctx context.Context, cfg *config.Serve, first FirstStart) (op Operator
 	if err != nil {
 		return op, err
 	}
-	database := filepath.Join(staging, "holdfast.db")
-	if op, err = build(ctx, database, kek, cfg, first, public); err != nil {
+	draft, err := store.NewDraft(ctx, cfg.Database, staging, how)
+	if err != nil {
+		return op, err
+	}
+	defer func() { err = errors.Join(err, draft.Discard()) }()
+	if op, err = build(ctx, draft.Store, kek, cfg, first, public); err != nil {
 		return op, err
 	}
 	op.KeyFile = first.OperatorKeyFile
@@ -113,10 +114,10 @@ func Init(ctx context.Context, cfg *config.Serve, first FirstStart) (op Operator
 		return op, err
 	}
 	return op, publish{
-		database: database, as: path, ownerKey: ownerKey, ownerKeyFile: first.OperatorKeyFile,
+		database: draft, as: store.Name(cfg.Database), ownerKey: ownerKey, ownerKeyFile: first.OperatorKeyFile,
 		roots: op.Roots, rootsFile: first.RootsFile, profile: profile, profileFile: first.ProfileFile,
 		kek: kekFile, kekAs: cfg.KeyEncryptionKeyFile,
-	}.run()
+	}.run(ctx)
 }
 
 // TrustDomainError is a trust domain that certificates cannot name.
@@ -141,12 +142,7 @@ func (e *KeyFileExistsError) Error() string {
 }
 
 // build fills a new database with what an installation has before anybody uses it.
-func build(ctx context.Context, path string, kek *envelope.Key, cfg *config.Serve, first FirstStart, owner *jose.PublicKey) (op Operator, err error) {
-	st, err := store.Open(ctx, path, store.Options{Create: true, Now: first.Now})
-	if err != nil {
-		return op, err
-	}
-	defer func() { err = errors.Join(err, st.Close()) }()
+func build(ctx context.Context, st *store.Store, kek *envelope.Key, cfg *config.Serve, first FirstStart, owner *jose.PublicKey) (op Operator, err error) {
 	ring := &keyring.Ring{Store: st, KEK: kek, Now: first.Now}
 	if err := ca.Create(ctx, ring, first.TrustDomain); err != nil {
 		return op, err

@@ -168,7 +168,7 @@ func TestInitRefuses(t *testing.T) {
 		"a folder that is a file": {func(t *testing.T, dir string, cfg *config.Serve, _ *server.FirstStart) {
 			write(t, filepath.Join(dir, "file"), "", 0o600)
 			cfg.Database = filepath.Join(dir, "file", "holdfast.db")
-		}, "look for the database"},
+		}, "look for database "},
 		"a folder that is not there": {func(_ *testing.T, dir string, cfg *config.Serve, _ *server.FirstStart) {
 			cfg.Database = filepath.Join(dir, "none", "holdfast.db")
 		}, "make a folder beside the database"},
@@ -176,8 +176,11 @@ func TestInitRefuses(t *testing.T) {
 			cfg.Database = "/proc/self/holdfast.db"
 		}, "make a folder beside the database"},
 		"another kind of database": {func(_ *testing.T, _ string, cfg *config.Serve, _ *server.FirstStart) {
-			cfg.Database = "postgres://localhost/holdfast"
-		}, "PostgreSQL"},
+			cfg.Database = "mysql://localhost/holdfast"
+		}, "none that holdfast knows"},
+		"PostgreSQL that does not answer": {func(_ *testing.T, _ string, cfg *config.Serve, _ *server.FirstStart) {
+			cfg.Database = "postgres://u:secret@127.0.0.1:9/x"
+		}, "database postgres://127.0.0.1:9/x does not answer: "},
 		"an operator's key that is there": {func(t *testing.T, _ string, _ *config.Serve, first *server.FirstStart) {
 			write(t, first.OperatorKeyFile, "somebody's", 0o600)
 		}, "an operator's key is never replaced"},

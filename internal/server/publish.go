@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -8,7 +9,9 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/holdfast-auth/holdfast/internal/config"
 	"github.com/holdfast-auth/holdfast/internal/envelope"
+	"github.com/holdfast-auth/holdfast/internal/store"
 )
 
 // stagingPrefix begins the name of the folder in which an installation is built.
@@ -24,12 +27,30 @@ func RemoveUnfinished(folder string) error {
 	return err
 }
 
+// stagingFolder makes the folder in which an installation is built.
+func stagingFolder(cfg *config.Serve) (string, error) {
+	beside, what := cfg.KeyEncryptionKeyFile, "the key-encryption key"
+	if !store.IsPostgres(cfg.Database) {
+		path, err := store.Path(cfg.Database)
+		if err != nil {
+			return "", err
+		}
+		beside, what = path, "the database"
+	}
+	staging, err := os.MkdirTemp(filepath.Dir(beside), stagingPrefix+"*")
+	if err != nil {
+		return "", fmt.Errorf("make a folder beside %s: %w", what, err)
+	}
+	return staging, nil
+}
+
 // free refuses a first start where there was one, before anything is made.
-func free(database string, first FirstStart) error {
-	if _, err := os.Lstat(database); err == nil {
-		return &InitialisedError{Database: database}
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("look for the database: %w", err)
+func free(ctx context.Context, cfg *config.Serve, how store.Options, first FirstStart) error {
+	switch there, err := store.Exists(ctx, cfg.Database, how); {
+	case err != nil:
+		return err
+	case there:
+		return &InitialisedError{Database: store.Name(cfg.Database)}
 	}
 	if _, err := os.Lstat(first.OperatorKeyFile); err == nil {
 		return &KeyFileExistsError{File: first.OperatorKeyFile}
@@ -46,7 +67,8 @@ func free(database string, first FirstStart) error {
 // publish gives what was built its names. The database comes last: with its name
 // there is an installation, and from then on nothing is taken back.
 type publish struct {
-	database, as     string
+	database         *store.Draft
+	as               string
 	ownerKey         []byte // PEM
 	ownerKeyFile     string
 	roots, rootsFile string // PEM; "" for no file
@@ -55,19 +77,19 @@ type publish struct {
 	kek, kekAs       string // kek is "" for one that was there before
 }
 
-func (p publish) run() error {
+func (p publish) run(ctx context.Context) error {
 	var made []string
 	err := p.files(&made)
 	if err == nil {
-		if err = os.Link(p.database, p.as); err == nil {
-			return syncFolder(filepath.Dir(p.as))
-		}
-		if errors.Is(err, fs.ErrExist) {
+		switch err = p.database.Publish(ctx); {
+		case err == nil:
+			return nil
+		case errors.Is(err, store.ErrOutcomeUnknown):
+			return err // it may be there, and then nothing else opens it
+		case errors.Is(err, fs.ErrExist):
 			err = &InitialisedError{Database: p.as} // by somebody else, just now
 			// who may have taken this key-encryption key for there already
 			made = slices.DeleteFunc(made, func(f string) bool { return f == p.kekAs })
-		} else {
-			err = fmt.Errorf("put the database in place: %w", err)
 		}
 	}
 	for _, f := range made {

@@ -65,7 +65,7 @@ func Check(ctx context.Context, cfg *config.Serve, p Process) error {
 }
 
 func open(ctx context.Context, cfg *config.Serve, p Process, how store.Options) (s *Server, err error) {
-	if err := exists(cfg.Database); err != nil {
+	if err := exists(ctx, cfg); err != nil {
 		return nil, err
 	}
 	kek, err := envelope.LoadKeyFile(cfg.KeyEncryptionKeyFile)
@@ -127,11 +127,15 @@ func (s *Server) openKeys(ctx context.Context, ring *keyring.Ring, trustDomain s
 
 // exists looks for a database before anything else is asked for: without one
 // there was no first start, and whatever else is missing is missing because of it.
-func exists(database string) error {
-	if store.IsPostgres(database) {
-		return nil // the store asks the server
+func exists(ctx context.Context, cfg *config.Serve) error {
+	if store.IsPostgres(cfg.Database) {
+		there, err := store.Exists(ctx, cfg.Database, store.Options{PasswordFile: cfg.DatabasePasswordFile})
+		if err == nil && !there {
+			err = &NotInitialisedError{Database: store.Name(cfg.Database)}
+		}
+		return err
 	}
-	path, err := store.Path(database)
+	path, err := store.Path(cfg.Database)
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ import (
 func spoil(t *testing.T, s *Store, queries ...string) {
 	t.Helper()
 	for _, q := range queries {
-		if _, err := file(s).writer.ExecContext(t.Context(), q); err != nil {
+		if _, err := lite(s).writer.ExecContext(t.Context(), q); err != nil {
 			t.Fatalf("%s: %v", q, err)
 		}
 	}
@@ -48,7 +48,7 @@ func TestUseFails(t *testing.T) {
 	} {
 		t.Run(c.name+" means that nobody was the first, and nothing is left", func(t *testing.T) {
 			s := newStore(t)
-			at := c.where(file(s).insert)
+			at := c.where(lite(s).insert)
 			good := *at
 			*at = statement{good, c.err}
 			if err := s.FirstUse(t.Context(), use("a")); !errors.Is(err, c.err) || replayed(err) {

@@ -26,8 +26,8 @@ func newStore(t *testing.T) *Store {
 	return s
 }
 
-// file is the engine of a SQLite file.
-func file(s *Store) *sqlite { return s.engine.(*sqlite) }
+// lite is the engine of a SQLite file.
+func lite(s *Store) *sqlite { return s.engine.(*sqlite) }
 
 func use(name string) token.Use {
 	u := token.Use{Until: time.Now().Add(time.Minute)}
@@ -49,7 +49,7 @@ func TestWriterSettings(t *testing.T) {
 	s := newStore(t)
 	for pragma, want := range map[string]int{"synchronous": 2, "foreign_keys": 1, "busy_timeout": 5000} {
 		var got int
-		if err := file(s).writer.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got); err != nil || got != want {
+		if err := lite(s).writer.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got); err != nil || got != want {
 			t.Errorf("%s is %d, want %d; %v", pragma, got, want, err)
 		}
 	}
@@ -68,7 +68,7 @@ func TestFailedCommit(t *testing.T) {
 	for _, code := range []coded{1034, 1290} {
 		t.Run(fmt.Sprintf("after a failed fsync (%d) nothing is written or acknowledged until a restart", code), func(t *testing.T) {
 			s := newStore(t)
-			if err := file(s).commitFailed(code); !errors.Is(err, code) || !strings.Contains(err.Error(), "until a restart") {
+			if err := lite(s).commitFailed(code); !errors.Is(err, code) || !strings.Contains(err.Error(), "until a restart") {
 				t.Fatal(err)
 			}
 			for name, err := range map[string]error{
@@ -86,7 +86,7 @@ func TestFailedCommit(t *testing.T) {
 	t.Run("another failure is only that transaction's", func(t *testing.T) {
 		s := newStore(t)
 		for _, code := range []coded{13, 10, 5} { // full, input or output, busy
-			if err := file(s).commitFailed(code); !errors.Is(err, code) {
+			if err := lite(s).commitFailed(code); !errors.Is(err, code) {
 				t.Fatal(err)
 			}
 		}
@@ -100,7 +100,7 @@ func TestDiskFull(t *testing.T) {
 	s := newStore(t)
 	limit := func(pages string) {
 		t.Helper()
-		if _, err := file(s).writer.ExecContext(t.Context(), "PRAGMA max_page_count = "+pages); err != nil {
+		if _, err := lite(s).writer.ExecContext(t.Context(), "PRAGMA max_page_count = "+pages); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -141,7 +141,7 @@ func TestDiskFull(t *testing.T) {
 func TestWaiting(t *testing.T) {
 	t.Run("who waits for a busy writer goes when its context ends, and the use may count all the same", func(t *testing.T) {
 		s := newStore(t)
-		file(s).turn.keep() // somebody writes
+		lite(s).turn.keep() // somebody writes
 		for range 2 {
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 			if err := s.FirstUse(ctx, use("a")); !errors.Is(err, context.DeadlineExceeded) {
@@ -152,7 +152,7 @@ func TestWaiting(t *testing.T) {
 			}
 			cancel()
 		}
-		file(s).turn.give()
+		lite(s).turn.give()
 		if err := s.FirstUse(t.Context(), use("b")); err != nil {
 			t.Fatal(err)
 		}
@@ -165,8 +165,8 @@ func TestWaiting(t *testing.T) {
 	})
 	t.Run("a full queue lets go when the context ends", func(t *testing.T) {
 		s := newStore(t)
-		file(s).turn.keep()
-		defer func() { file(s).turn.give() }()
+		lite(s).turn.keep()
+		defer func() { lite(s).turn.give() }()
 		ctx, cancel := context.WithCancel(t.Context())
 		const n = claimsWaiting + claimsAtOnce + 100
 		done := make(chan error, n)
@@ -191,7 +191,7 @@ func TestWaiting(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer other.Close()
-		tx, err := file(other).writer.BeginTx(t.Context(), nil)
+		tx, err := lite(other).writer.BeginTx(t.Context(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -230,7 +230,7 @@ func TestChainFaults(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if _, err := file(s).writer.ExecContext(t.Context(), c.query); err != nil {
+			if _, err := lite(s).writer.ExecContext(t.Context(), c.query); err != nil {
 				t.Fatal(err)
 			}
 			_, err := s.VerifyChain(t.Context())
@@ -256,14 +256,14 @@ func TestLoadRefuses(t *testing.T) {
 				"INSERT INTO credentials (id, client_id, kind, state, kid, jwk, thumbprint, certificate, issued, created, not_before, not_after, changed) VALUES ('c', 'a', 'certificate', 'active', '', '', zeroblob(32), x'', 0, 0, 0, 0, 1)",
 				"UPDATE head SET sequence = 1",
 			} {
-				if _, err := file(s).writer.ExecContext(t.Context(), q); err != nil {
+				if _, err := lite(s).writer.ExecContext(t.Context(), q); err != nil {
 					t.Fatal(err)
 				}
 			}
 			if d, err := s.Load(t.Context(), 0); err != nil || len(d.Credentials) != 1 {
 				t.Fatalf("%v, %v", d, err)
 			}
-			if _, err := file(s).writer.ExecContext(t.Context(), query); err != nil {
+			if _, err := lite(s).writer.ExecContext(t.Context(), query); err != nil {
 				t.Fatal(err)
 			}
 			if d, err := s.Load(t.Context(), 0); err == nil {

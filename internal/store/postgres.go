@@ -48,7 +48,6 @@ const querySession = `SELECT set_config('synchronous_commit', 'on', false), set_
 // postgres is an engine: one connection of each node makes changes and another
 // records uses; the head row makes the changes of all nodes serial.
 type postgres struct {
-	name    string // for people: without user and password
 	readers *sql.DB
 	writers *sql.DB // of one connection
 	uses    *recorder
@@ -58,22 +57,18 @@ type postgres struct {
 // sessions makes connections to one database.
 type sessions struct {
 	config       *pgx.ConnConfig
-	name         string
+	name         string // for people: without user and password
 	schema       string
 	passwordFile string
 	readOnly     bool
 	patience     time.Duration
 }
 
-func openPostgres(ctx context.Context, dsn string, o Options, stop <-chan struct{}) (_ *postgres, err error) {
-	to, err := newSessions(dsn, o)
-	if err != nil {
-		return nil, err
-	}
+func openPostgres(ctx context.Context, to *sessions, o Options, stop <-chan struct{}) (_ *postgres, err error) {
 	if err := to.prepare(ctx, o.Create && !o.ReadOnly); err != nil {
 		return nil, err
 	}
-	p := &postgres{name: to.name, turn: newTurn(stop)}
+	p := &postgres{turn: newTurn(stop)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.close())
@@ -237,9 +232,9 @@ func (s *sessions) plain(err error) error {
 
 // migrationLock is held by the node that changes the schema, in a database.
 const (
-	migrationLock   = 0x486f6c64 // "Hold"
-	queryLock       = `SELECT pg_advisory_lock($1)`
-	queryUnlock     = `SELECT pg_advisory_unlock($1)`
+	migrationLock   = int32(0x486f6c64) // "Hold"
+	queryLock       = `SELECT pg_advisory_lock($1::bigint)`
+	queryUnlock     = `SELECT pg_advisory_unlock($1::bigint)`
 	queryHasSchema  = `SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = $1)`
 	queryMakeSchema = `CREATE SCHEMA IF NOT EXISTS `
 )
@@ -275,11 +270,11 @@ func (s *sessions) locked(ctx context.Context, db *sql.DB, f func() error) (err 
 		return s.plain(err)
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
-	if _, err := conn.ExecContext(ctx, queryLock, int64(migrationLock)); err != nil {
+	if _, err := conn.ExecContext(ctx, queryLock, migrationLock); err != nil {
 		return fmt.Errorf("wait for who brings database %s up to date: %w", s.name, err)
 	}
 	err = f()
-	if _, unlocking := conn.ExecContext(context.WithoutCancel(ctx), queryUnlock, int64(migrationLock)); unlocking != nil {
+	if _, unlocking := conn.ExecContext(context.WithoutCancel(ctx), queryUnlock, migrationLock); unlocking != nil {
 		err = errors.Join(err, fmt.Errorf("unlock the schema of database %s: %w", s.name, unlocking))
 	}
 	return err

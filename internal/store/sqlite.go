@@ -26,7 +26,6 @@ const (
 
 // sqlite is an engine: one connection writes, all turns go to it, and a few read.
 type sqlite struct {
-	path    string
 	readers *sql.DB
 	writers *sql.DB   // of one connection
 	writer  *sql.Conn // the one that writes
@@ -47,7 +46,7 @@ func openSQLite(ctx context.Context, path string, o Options, stop <-chan struct{
 	case err != nil:
 		return nil, err
 	}
-	d := &sqlite{path: path, turn: newTurn(stop)}
+	d := &sqlite{turn: newTurn(stop)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.close())

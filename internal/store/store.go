@@ -66,29 +66,35 @@ type Store struct {
 // has it. Errors are one plain sentence; a database of a newer schema is
 // ErrNewerSchema, one that does not exist fs.ErrNotExist.
 func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
+	if IsPostgres(dsn) {
+		to, err := newSessions(dsn, o)
+		if err != nil {
+			return nil, err
+		}
+		return openSessions(ctx, to, o)
+	}
+	path, err := Path(dsn)
+	if err != nil {
+		return nil, err
+	}
+	return open(ctx, path, o, func(stop <-chan struct{}) (engine, error) { return openSQLite(ctx, path, o, stop) })
+}
+
+func openSessions(ctx context.Context, to *sessions, o Options) (*Store, error) {
+	return open(ctx, to.name, o, func(stop <-chan struct{}) (engine, error) { return openPostgres(ctx, to, o, stop) })
+}
+
+// open makes a store of an engine, which name is for.
+func open(ctx context.Context, name string, o Options, start func(stop <-chan struct{}) (engine, error)) (*Store, error) {
 	s := &Store{
 		now:     o.Now,
 		claims:  make(chan *claim, claimsWaiting),
 		stop:    make(chan struct{}),
 		stopped: make(chan struct{}),
 	}
-	var name string
-	if IsPostgres(dsn) {
-		server, err := openPostgres(ctx, dsn, o, s.stop)
-		if err != nil {
-			return nil, err
-		}
-		s.engine, name = server, server.name
-	} else {
-		path, err := Path(dsn)
-		if err != nil {
-			return nil, err
-		}
-		file, err := openSQLite(ctx, path, o, s.stop)
-		if err != nil {
-			return nil, err
-		}
-		s.engine, name = file, file.path
+	var err error
+	if s.engine, err = start(s.stop); err != nil {
+		return nil, err
 	}
 	s.readers, s.readOptions = s.engine.reading()
 	if err := s.checkHead(ctx); err != nil {

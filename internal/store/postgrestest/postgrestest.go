@@ -194,7 +194,7 @@ func (s *Server) start(settings ...string) error {
 		case <-ended:
 			text, _ := os.ReadFile(filepath.Join(s.folder, "log"))
 			return fmt.Errorf("it ended at once:\n%s", text)
-		case <-time.After(20 * time.Millisecond):
+		case <-time.After(50 * time.Millisecond):
 		}
 		if time.Since(begun) > startTime {
 			return fmt.Errorf("it does not answer: %w", err)
