@@ -267,6 +267,46 @@ func (s *Server) Restart(immediate bool, settings ...string) error {
 	return s.start(settings...)
 }
 
+// Standby restarts the server as a standby, which answers only reads, or as the
+// primary again.
+func (s *Server) Standby(standby bool) error {
+	signal := filepath.Join(s.data, "standby.signal")
+	if !standby {
+		if err := os.Remove(signal); err != nil {
+			return err
+		}
+	} else if err := os.WriteFile(signal, nil, 0o644); err != nil {
+		return err
+	}
+	return s.Restart(false)
+}
+
+// Sessions are the processes that serve connections to the database of url.
+func (s *Server) Sessions(t testing.TB, url string) (pids []int) {
+	t.Helper()
+	db, err := sql.Open("pgx", url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	rows, err := db.Query("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var pid int
+		if err := rows.Scan(&pid); err != nil {
+			t.Fatal(err)
+		}
+		pids = append(pids, pid)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return pids
+}
+
 // Kill ends the server at once.
 func (s *Server) Kill() {
 	if s.process == nil {
