@@ -34,6 +34,7 @@ type world struct {
 	payments     string // a resource that either binding opens
 	mtlsBase     string
 	plain        *http.Client // shows no certificate
+	lastEvent    int64        // of the audit, that a test has seen
 }
 
 // clock stands still until it is moved, so that a test can be at the very edge of
