@@ -16,9 +16,10 @@ import (
 // bound is what a token will be bound to.
 type bound struct {
 	binding  cnf.Binding
-	notAfter time.Time  // end of what it is bound to; zero for none
-	use      *token.Use // of the proof; nil for a certificate
-	nonce    string     // for the next proof
+	notAfter time.Time   // end of what it is bound to; zero for none
+	proof    *dpop.Proof // nil for a certificate
+	use      *token.Use  // of the proof
+	nonce    string      // for the next proof
 }
 
 // bind decides by the client's registration, and by nothing that the request
@@ -57,14 +58,22 @@ func (s *Server) bindKey(now time.Time, d *directory.Snapshot, client *directory
 	if d.Ended(directory.Token{ClientID: client.ClientID, Binding: binding, IssuedAt: issued}) != "" {
 		return bound{}, badProof("proof_key_not_accepted", nil)
 	}
-	nonce := s.Nonces.Issue(now, proof.JKT)
-	// RFC 9449 sections 4.3 (10) and 8: a nonce that is there must be one of ours.
-	if (client.RequireNonce || proof.Nonce != "") && !s.Nonces.Check(now, proof.Nonce, proof.JKT, time.Time{}) {
-		return bound{}, &oauth.Error{Code: oauth.UseDPoPNonce, Status: http.StatusBadRequest, Reason: "proof_nonce",
-			Description: "DPoP proof needs the nonce of this answer", Nonce: nonce}
-	}
 	use := token.Use{Key: proof.UseKey(), Until: proof.KeepUntil()}
-	return bound{binding: binding, use: &use, nonce: nonce}, nil
+	return bound{binding: binding, proof: proof, use: &use, nonce: s.Nonces.Issue(now, proof.JKT)}, nil
+}
+
+// checkNonce is RFC 9449 sections 4.3 (10) and 8. The application or the resource
+// may demand a nonce; one that is there undemanded must be one of ours, too. The
+// answer burns nothing: the same proof cannot come again, as it lacks the nonce, but
+// its assertion can.
+func (s *Server) checkNonce(now time.Time, b bound, demanded bool) error {
+	if b.proof == nil || !demanded && b.proof.Nonce == "" || s.Nonces.Check(now, b.proof.Nonce, b.proof.JKT, time.Time{}) {
+		return nil
+	}
+	return &oauth.Error{
+		Code: oauth.UseDPoPNonce, Status: http.StatusBadRequest, Reason: "proof_nonce",
+		Description: "DPoP proof needs the nonce of this answer", Nonce: b.nonce,
+	}
 }
 
 // bindCertificate is RFC 8705 section 3. The certificate is the one that

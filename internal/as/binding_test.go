@@ -113,6 +113,21 @@ func TestNonce(t *testing.T) {
 		w.refusal(a, 400, "use_dpop_nonce", "proof_nonce")
 		w.issued(ask(a.Header().Get("DPoP-Nonce"), nil), cnf.ToKey(key.Public().Thumbprint()))
 	})
+	t.Run("a resource may demand one, of whoever asks for a token of it", func(t *testing.T) {
+		resource := *w.Snapshot.Resource(authtest.Payments)
+		resource.RequireNonce = true
+		w.Apply(directory.Delta{Resources: []directory.Resource{resource}})
+		before := w.uses.calls
+		a := ask(nil, nil)
+		w.refusal(a, 400, "use_dpop_nonce", "proof_nonce")
+		if w.uses.calls != before {
+			t.Error("use_dpop_nonce burnt a jti")
+		}
+		w.issued(ask(a.Header().Get("DPoP-Nonce"), nil), cnf.ToKey(key.Public().Thumbprint()))
+		resource.RequireNonce = false
+		w.Apply(directory.Delta{Resources: []directory.Resource{resource}})
+		w.issued(ask(nil, nil), cnf.ToKey(key.Public().Thumbprint()))
+	})
 }
 
 func TestRevokedProofKey(t *testing.T) {

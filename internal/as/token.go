@@ -100,6 +100,9 @@ func (s *Server) issue(ctx context.Context, now time.Time, ev *web.Event, req to
 		return tokenResponse{}, err
 	}
 	ev.Resource = resource
+	if err := s.checkNonce(now, b, caller.Client.RequireNonce || d.Resource(resource).RequireNonce); err != nil { // RFC 9449 8
+		return tokenResponse{}, err
+	}
 	issued := issuedAt(now, d.TokensAfter(caller.Client, caller.Credential, b.binding))
 	expires, err := s.expiry(now, issued, caller.Credential.NotAfter, b.notAfter)
 	if err != nil {

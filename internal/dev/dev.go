@@ -39,6 +39,8 @@ type Stack struct {
 	file     File
 	upstream string
 	admin    *adminclient.Client
+	server   *server.Server
+	gateway  *server.Gateway
 	cancel   context.CancelFunc
 	parts    *errgroup.Group
 }
@@ -123,6 +125,7 @@ func (b *builder) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	b.stack.server = srv
 	if err := replaceFile(b.ca(), srv.RootPEM()); err != nil {
 		return errors.Join(err, srv.Close())
 	}
@@ -199,6 +202,13 @@ func (s *Stack) File() File { return s.file }
 
 // UpstreamURL is where the API behind the gateway is, without the gateway.
 func (s *Stack) UpstreamURL() string { return s.upstream }
+
+// Routes are the patterns of every route of the server's listeners, by the
+// listener's name.
+func (s *Stack) Routes() map[string][]string { return s.server.Routes() }
+
+// GatewayRoutes are the paths of the gateway's documents and of its routes.
+func (s *Stack) GatewayRoutes() (documents, resources []string) { return s.gateway.Routes() }
 
 // Admin is a client of the admin API with the operator's key.
 func (s *Stack) Admin() *adminclient.Client { return s.admin }

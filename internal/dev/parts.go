@@ -52,6 +52,7 @@ func (b *builder) startGateway(ctx context.Context, w *world) error {
 	if err != nil {
 		return err
 	}
+	b.stack.gateway = g
 	b.part(func() error { return g.Run(ctx, b.listeners.gateway) })
 	patience, cancel := context.WithTimeout(ctx, readyWithin)
 	defer cancel()

@@ -161,6 +161,16 @@ func (g *Gateway) document(path string) http.Handler {
 	return nil
 }
 
+// Routes are the paths that the gateway knows: those of its own documents, and those
+// of its routes.
+func (g *Gateway) Routes() (documents, resources []string) {
+	documents = append(g.metadata.Paths(), keysPath)
+	for _, at := range g.routes {
+		resources = append(resources, at.path)
+	}
+	return documents, resources
+}
+
 func (g *Gateway) serveKeys(w http.ResponseWriter, _ *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", "application/jwk-set+json")

@@ -221,6 +221,10 @@ func ListenGateway(ctx context.Context, cfg *config.Gateway) (net.Listener, erro
 	return listenOn(ctx, "gateway", cfg.Listen)
 }
 
+// Routes are the paths that the gateway knows: its own documents and what is
+// behind it.
+func (g *Gateway) Routes() (documents, resources []string) { return g.handler.Routes() }
+
 // Ready is nil once the gateway knows the issuer's keys and has heard the feed.
 func (g *Gateway) Ready() error {
 	if _, err := g.keys.Keys(g.cfg.Issuer); err != nil {

@@ -20,6 +20,13 @@ type tables struct {
 	keys                *localKeys
 }
 
+// Routes are the patterns of every route of each listener, by its name.
+func (s *Server) Routes() map[string][]string {
+	return map[string][]string{
+		"public": web.Patterns(s.tables.public), "mtls": web.Patterns(s.tables.mtls), "admin": web.Patterns(s.tables.admin),
+	}
+}
+
 // build lays the routes.
 func (s *Server) build(trustDomain string) (t tables, err error) {
 	authorization, err := s.authorizationServer(trustDomain)

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime"
+	"slices"
 	"strings"
 )
 
@@ -18,6 +19,7 @@ type table struct {
 	mux      *http.ServeMux
 	catchAll *line
 	choice   bool // there is more than the catch-all
+	patterns []string
 }
 
 // line is a route as the mux holds it.
@@ -33,6 +35,7 @@ func NewTable(o Options, routes []Route) http.Handler {
 	t := &table{Options: o, mux: http.NewServeMux()}
 	for _, r := range routes {
 		l := &line{pattern: r.Pattern, handler: r.Handler}
+		t.patterns = append(t.patterns, r.Pattern)
 		if r.Pattern == "/" {
 			t.catchAll = l
 			continue
@@ -41,6 +44,15 @@ func NewTable(o Options, routes []Route) http.Handler {
 		t.mux.Handle(r.Pattern, l)
 	}
 	return t
+}
+
+// Patterns are the routes of a handler that NewTable made, in their order; of any
+// other there are none. Whoever wants to be sure of every route asks here.
+func Patterns(h http.Handler) []string {
+	if t, ok := h.(*table); ok {
+		return slices.Clone(t.patterns)
+	}
+	return nil
 }
 
 // ServeHTTP is the mux's way of telling which line matched.

@@ -2,6 +2,7 @@ package httpmw
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -82,6 +83,9 @@ func (d *document) add(r verify.Rules) {
 
 // Has tells whether path is that of a document.
 func (m *Metadata) Has(path string) bool { return m.byPath[path] != nil }
+
+// Paths are those of the documents, sorted.
+func (m *Metadata) Paths() []string { return slices.Sorted(maps.Keys(m.byPath)) }
 
 // ServeHTTP answers GET and HEAD under /.well-known/oauth-protected-resource.
 func (m *Metadata) ServeHTTP(w http.ResponseWriter, r *http.Request) {
