@@ -21,7 +21,9 @@ type Status struct {
 	Ping func(context.Context) error
 	// Draining tells that the process is about to end.
 	Draining func() bool
-	Metrics  http.Handler
+	// Audit tells what is wrong with the audit chain, "" for nothing. May be nil.
+	Audit   func() string
+	Metrics http.Handler
 	// Version is what /version shows, as JSON.
 	Version any
 }
@@ -66,6 +68,10 @@ func (s Status) ready(w http.ResponseWriter, r *web.Request) error {
 		r.Event.Cause = err.Error()
 	}
 	answer := readiness{Status: "ready", Checks: map[string]check{"snapshot": snapshot, "store": store}}
+	if s.Audit != nil { // for people: tokens do not wait for them
+		problem := s.Audit()
+		answer.Checks["audit"] = check{OK: problem == "", Problem: problem}
+	}
 	switch {
 	case !snapshot.OK || !store.OK:
 		answer.Status = "not_ready"

@@ -19,7 +19,7 @@ type ChainError struct {
 }
 
 func (e *ChainError) Error() string {
-	return fmt.Sprintf("audit event %d: %s", e.Sequence, e.Reason)
+	return fmt.Sprintf("audit event %d %s", e.Sequence, e.Reason)
 }
 
 // VerifyChain checks that events continue the chain after head without a gap and
@@ -30,7 +30,7 @@ func VerifyChain(head Head, events iter.Seq[Event]) (Head, error) {
 	for e := range events {
 		next := head.Sequence + 1
 		if e.Sequence != next {
-			return head, &ChainError{next, fmt.Sprintf("event %d stands in its place", e.Sequence)}
+			return head, &ChainError{next, fmt.Sprintf("is missing: event %d stands in its place", e.Sequence)}
 		}
 		if e.Previous != head.Hash {
 			return head, &ChainError{next, "does not name the hash of the event before it"}

@@ -14,7 +14,7 @@ func Holdfast() Table {
 			{Package: "internal/strictjson"},
 			{Package: "internal/bounded"},
 			{Package: "internal/oauth"},
-			{Package: "internal/audit"},
+			{Package: "internal/audit", Inside: []string{"internal/jose", "internal/strictjson"}},
 			{Package: "internal/envelope"},
 			{Package: "internal/web", Inside: []string{"internal/oauth"}},
 			{Package: "internal/metrics", Inside: []string{"internal/web"}, Outside: []string{"github.com/prometheus/client_golang"}},
@@ -33,6 +33,7 @@ func Holdfast() Table {
 			// The domain: rules, and the store that each needs.
 			{Package: "internal/directory", Inside: []string{"cnf", "internal/audit", "internal/jose"}},
 			{Package: "internal/keyring", Inside: []string{"internal/audit", "internal/envelope", "internal/jose"}},
+			{Package: "internal/checkpoint", Inside: []string{"internal/audit", "internal/directory", "internal/jose", "internal/keyring"}},
 			{Package: "internal/ca", Inside: []string{"cnf", "mtls", "internal/audit", "internal/directory", "internal/jose", "internal/keyring"}},
 			{Package: "internal/token", Inside: []string{"cnf", "internal/audit", "internal/directory", "internal/jose", "internal/keyring", "internal/strictjson"}},
 			{Package: "internal/clientauth", Inside: []string{"cnf", "mtls", "internal/directory", "internal/jose", "internal/oauth", "internal/strictjson", "internal/token"}},
@@ -48,7 +49,7 @@ func Holdfast() Table {
 			{Package: "internal/adminclient", Inside: []string{"client", "internal/admin", "internal/strictjson"}},
 			{Package: "internal/server", Inside: []string{
 				"cnf", "dpop", "mtls", "verify", "verify/jwks", "verify/httpmw", "client", "internal/admin", "internal/as",
-				"internal/audit", "internal/ca", "internal/clientauth", "internal/config", "internal/directory", "internal/envelope",
+				"internal/audit", "internal/ca", "internal/checkpoint", "internal/clientauth", "internal/config", "internal/directory", "internal/envelope",
 				"internal/feed", "internal/gateway", "internal/jose", "internal/keyring", "internal/metrics", "internal/oauth",
 				"internal/store", "internal/strictjson", "internal/token", "internal/web",
 			}, Outside: []string{"golang.org/x/sync"}, Clock: true},

@@ -23,9 +23,10 @@ type Purpose string
 
 // The purposes.
 const (
-	Root         Purpose = "root"          // the CA's root
-	Issuing      Purpose = "issuing"       // the issuing CA
-	TokenSigning Purpose = "token_signing" // access tokens
+	Root            Purpose = "root"             // the CA's root
+	Issuing         Purpose = "issuing"          // the issuing CA
+	TokenSigning    Purpose = "token_signing"    // access tokens
+	AuditCheckpoint Purpose = "audit_checkpoint" // checkpoints of the audit chain
 )
 
 var (

@@ -12,6 +12,7 @@ import (
 	"github.com/holdfast-auth/holdfast/cnf"
 	"github.com/holdfast-auth/holdfast/internal/audit"
 	"github.com/holdfast-auth/holdfast/internal/ca"
+	"github.com/holdfast-auth/holdfast/internal/checkpoint"
 	"github.com/holdfast-auth/holdfast/internal/config"
 	"github.com/holdfast-auth/holdfast/internal/directory"
 	"github.com/holdfast-auth/holdfast/internal/envelope"
@@ -152,6 +153,9 @@ func build(ctx context.Context, st *store.Store, kek *envelope.Key, cfg *config.
 		return op, err
 	}
 	if _, err := token.OpenKeys(ctx, ring); err != nil { // makes the first one
+		return op, err
+	}
+	if err := checkpoint.Create(ctx, ring); err != nil {
 		return op, err
 	}
 	dir, err := directory.Open(ctx, st, first.Now)

@@ -80,6 +80,7 @@ func (s *Server) Run(ctx context.Context, l Listeners) (err error) {
 	g.Go(func() error { return s.directory.Run(failing) })
 	g.Go(func() error { return s.store.Run(failing) })
 	g.Go(func() error { return s.keepHouse(failing) })
+	g.Go(func() error { return s.checkpoints.Run(failing) })
 
 	front, fronts := errgroup.WithContext(ctx)
 	serveUntil := func(listener net.Listener, h http.Handler, asksClient bool) {
@@ -104,6 +105,7 @@ func (s *Server) Run(ctx context.Context, l Listeners) (err error) {
 		return nil
 	})
 	err = front.Wait()
+	s.finish(ctx)
 	stop()
 	return errors.Join(err, ignoreCancel(g.Wait()))
 }

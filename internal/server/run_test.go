@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/holdfast-auth/holdfast/internal/config"
 	"github.com/holdfast-auth/holdfast/internal/server"
 )
 
@@ -29,7 +30,11 @@ type running struct {
 
 func run(t *testing.T) *running {
 	t.Helper()
-	cfg := initialised(t)
+	return runWith(t, initialised(t))
+}
+
+func runWith(t *testing.T, cfg *config.Serve) *running {
+	t.Helper()
 	s, err := server.Open(t.Context(), cfg, process())
 	if err != nil {
 		t.Fatal(err)

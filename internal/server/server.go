@@ -13,6 +13,7 @@ import (
 	"github.com/holdfast-auth/holdfast/dpop"
 	"github.com/holdfast-auth/holdfast/internal/as"
 	"github.com/holdfast-auth/holdfast/internal/ca"
+	"github.com/holdfast-auth/holdfast/internal/checkpoint"
 	"github.com/holdfast-auth/holdfast/internal/clientauth"
 	"github.com/holdfast-auth/holdfast/internal/config"
 	"github.com/holdfast-auth/holdfast/internal/directory"
@@ -34,18 +35,19 @@ type Process struct {
 // Server is an authorization server with its directory, CA and admin API, loaded
 // and not yet listening.
 type Server struct {
-	cfg       *config.Serve
-	process   Process
-	store     *store.Store
-	directory *directory.Directory
-	authority *ca.Authority
-	keys      *token.Keys
-	metrics   *metrics.Metrics
-	tls       *certificates
-	tables    tables
-	operator  directory.OrganisationID
-	nonces    *dpop.Nonces
-	ending    chan struct{} // closed when the drain begins
+	cfg         *config.Serve
+	process     Process
+	store       *store.Store
+	directory   *directory.Directory
+	authority   *ca.Authority
+	keys        *token.Keys
+	checkpoints *checkpoint.Maker
+	metrics     *metrics.Metrics
+	tls         *certificates
+	tables      tables
+	operator    directory.OrganisationID
+	nonces      *dpop.Nonces
+	ending      chan struct{} // closed when the drain begins
 }
 
 // Open loads everything that cfg names and starts nothing but the store's writer.
@@ -110,6 +112,7 @@ func open(ctx context.Context, cfg *config.Serve, p Process, how store.Options) 
 	}
 	s.metrics = metrics.New(p.Version)
 	s.metrics.Watch("snapshot_age_seconds", "How long ago the directory's snapshot was last known to be the newest.", func() float64 { return s.directory.Age().Seconds() })
+	s.watchAudit()
 	if s.tables, err = s.build(trustDomain); err != nil {
 		return nil, err
 	}
@@ -121,8 +124,10 @@ func (s *Server) openKeys(ctx context.Context, ring *keyring.Ring, trustDomain s
 	if s.authority, err = ca.Open(ctx, ring, s.store, trustDomain, s.process.Now); err != nil {
 		return err
 	}
-	s.keys, err = token.OpenKeys(ctx, ring)
-	return err
+	if s.keys, err = token.OpenKeys(ctx, ring); err != nil {
+		return err
+	}
+	return s.openCheckpoints(ctx, ring)
 }
 
 // exists looks for a database before anything else is asked for: without one

@@ -65,6 +65,7 @@ func (s *Server) build(trustDomain string) (t tables, err error) {
 		web.Route{Pattern: "GET " + issuer.Path + "/roots.pem", Handler: s.serveRoots},
 		web.Route{Pattern: "GET /.well-known/oauth-protected-resource/", Handler: web.Plain(documents)},
 		web.Route{Pattern: "GET " + issuer.Path + "/feed", Handler: feedGuard.handler(feed.Handler(s.directory, s.ending))})
+	public = append(public, s.auditRoutes(issuer.Path, feedGuard)...)
 	t.public = web.NewTable(s.options("public", as.Render), public)
 	t.mtls = web.NewTable(s.options("mtls", as.Render), authorization.MTLSRoutes())
 	t.admin, err = s.adminTable(adminGuard)
@@ -126,7 +127,7 @@ func (s *Server) adminTable(g *guard) (http.Handler, error) {
 		Version:              s.process.Version,
 		Table:                s.options("admin", nil),
 		Routes: admin.Status{
-			Age: s.directory.Age, Ping: s.store.Ping, Draining: s.draining,
+			Age: s.directory.Age, Ping: s.store.Ping, Draining: s.draining, Audit: s.checkpoints.Problem,
 			Metrics: s.metrics.Handler(), Version: map[string]string{"version": s.process.Version},
 		}.Routes(),
 	})

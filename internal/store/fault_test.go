@@ -220,7 +220,7 @@ func TestChainFaults(t *testing.T) {
 	}{
 		{"a changed event", "UPDATE events SET detail = '{\"x\":1}' WHERE sequence = 2", 2, "was changed after it was sealed"},
 		{"a removed event", "DELETE FROM events WHERE sequence = 2", 2, "event 3 stands in its place"},
-		{"a chain that was cut off", "DELETE FROM events WHERE sequence = 3", 3, "its head is at 3"},
+		{"a chain that was cut off", "DELETE FROM events WHERE sequence = 3", 3, "the head of the chain is at 3"},
 		{"events in another order", "UPDATE events SET sequence = CASE sequence WHEN 1 THEN 20 WHEN 2 THEN 10 ELSE 30 END", 1, "event 10 stands in its place"},
 	} {
 		t.Run(c.name+" is found", func(t *testing.T) {

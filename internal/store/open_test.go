@@ -96,7 +96,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"a file that is shorter than any database", write("SQLite format 3\x00"), "is not a database"},
 		{"a database of something else", func(t *testing.T, path string) { execute(t, path, "CREATE TABLE t (x)") }, "is a database, but not one of holdfast"},
 		{"a database with an event more than its head", ours("UPDATE head SET sequence = 1"), "the audit chain does not end at its head"},
-		{"a database whose last event was changed", ours("UPDATE events SET actor = 'nobody' WHERE sequence = 2"), "audit event 2: was changed after it was sealed"},
+		{"a database whose last event was changed", ours("UPDATE events SET actor = 'nobody' WHERE sequence = 2"), "audit event 2 was changed after it was sealed"},
 		{"a database without its last event", ours("DELETE FROM events WHERE sequence = 2"), "the audit chain does not end at its head"},
 		{"a database without its head", ours("DELETE FROM head"), "read the head of the chain"},
 		{"a database without the table of single uses", ours("DROP TABLE used"), "no such table: used"},

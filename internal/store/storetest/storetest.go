@@ -41,6 +41,10 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 		{"uses", runUses},
 		{"pruning", runPruning},
 		{"nodes", runNodes},
+		{"checkpoints", runCheckpoints},
+		{"selection", runSelection},
+		{"last used", runLastUsed},
+		{"notices", runNotices},
 		{"closed", runClosed},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(t, fresh) })
