@@ -12,9 +12,6 @@ CREATE TABLE checkpoints (
     jws      TEXT    NOT NULL
 ) STRICT;
 
-CREATE INDEX events_subject ON events (subject, sequence);
-CREATE INDEX events_organisation ON events (organisation, sequence);
-
 -- When a credential last authenticated. Not every one has a row in credentials.
 CREATE TABLE last_used (
     client_id     TEXT    NOT NULL,
