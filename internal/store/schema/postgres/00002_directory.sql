@@ -5,13 +5,13 @@ ALTER TABLE organisations ADD COLUMN tokens_after BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE applications  ADD COLUMN tokens_after BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE credentials   ADD COLUMN tokens_after BIGINT NOT NULL DEFAULT 0;
 
-ALTER TABLE applications ADD COLUMN tls_name_kind  TEXT NOT NULL DEFAULT '';
-ALTER TABLE applications ADD COLUMN tls_name_value TEXT NOT NULL DEFAULT '';
-ALTER TABLE applications ADD COLUMN jwks_uri       TEXT NOT NULL DEFAULT '';
-ALTER TABLE applications ADD COLUMN operator_role  TEXT NOT NULL DEFAULT '';
+ALTER TABLE applications ADD COLUMN tls_name_kind  TEXT COLLATE "C" NOT NULL DEFAULT '';
+ALTER TABLE applications ADD COLUMN tls_name_value TEXT COLLATE "C" NOT NULL DEFAULT '';
+ALTER TABLE applications ADD COLUMN jwks_uri       TEXT COLLATE "C" NOT NULL DEFAULT '';
+ALTER TABLE applications ADD COLUMN operator_role  TEXT COLLATE "C" NOT NULL DEFAULT '';
 ALTER TABLE resources    ADD COLUMN require_nonce  BOOLEAN NOT NULL DEFAULT FALSE;
-ALTER TABLE resources    ADD COLUMN state          TEXT NOT NULL DEFAULT 'active';
-ALTER TABLE credentials  ADD COLUMN instance       TEXT NOT NULL DEFAULT '';
+ALTER TABLE resources    ADD COLUMN state          TEXT COLLATE "C" NOT NULL DEFAULT 'active';
+ALTER TABLE credentials  ADD COLUMN instance       TEXT COLLATE "C" NOT NULL DEFAULT '';
 
 -- Until now whoever could ask for the scope "admin" was an owner.
 UPDATE applications SET operator_role = 'owner' WHERE client_id IN (SELECT client_id FROM grants WHERE scope = 'admin');
@@ -19,65 +19,65 @@ UPDATE applications SET operator_role = 'owner' WHERE client_id IN (SELECT clien
 -- A role is a name for scopes. An application has those of its roles that its
 -- organisation holds.
 CREATE TABLE roles (
-    id      TEXT    PRIMARY KEY,
-    name    TEXT    NOT NULL,
-    state   TEXT    NOT NULL,
-    changed BIGINT NOT NULL
+    id      TEXT COLLATE "C" PRIMARY KEY,
+    name    TEXT COLLATE "C" NOT NULL,
+    state   TEXT COLLATE "C" NOT NULL,
+    changed BIGINT           NOT NULL
 );
 CREATE INDEX roles_changed ON roles (changed);
 
 CREATE TABLE role_scopes (
-    role  TEXT    NOT NULL REFERENCES roles (id),
-    place BIGINT NOT NULL,
-    scope TEXT    NOT NULL REFERENCES scopes (scope),
+    role  TEXT COLLATE "C" NOT NULL REFERENCES roles (id),
+    place BIGINT           NOT NULL,
+    scope TEXT COLLATE "C" NOT NULL REFERENCES scopes (scope),
     PRIMARY KEY (role, place),
     UNIQUE (role, scope)
 );
 
 CREATE TABLE organisation_roles (
-    organisation TEXT    NOT NULL REFERENCES organisations (id),
-    place        BIGINT NOT NULL,
-    role         TEXT    NOT NULL REFERENCES roles (id),
+    organisation TEXT COLLATE "C" NOT NULL REFERENCES organisations (id),
+    place        BIGINT           NOT NULL,
+    role         TEXT COLLATE "C" NOT NULL REFERENCES roles (id),
     PRIMARY KEY (organisation, place)
 );
 
 CREATE TABLE application_roles (
-    client_id TEXT    NOT NULL REFERENCES applications (client_id),
-    place     BIGINT NOT NULL,
-    role      TEXT    NOT NULL REFERENCES roles (id),
+    client_id TEXT COLLATE "C" NOT NULL REFERENCES applications (client_id),
+    place     BIGINT           NOT NULL,
+    role      TEXT COLLATE "C" NOT NULL REFERENCES roles (id),
     PRIMARY KEY (client_id, place)
 );
 
 -- CAs whose certificates an organisation's applications may show, by their key.
 CREATE TABLE trust_anchors (
-    id           TEXT    PRIMARY KEY,
-    organisation TEXT    NOT NULL REFERENCES organisations (id),
-    place        BIGINT NOT NULL,
-    name         TEXT    NOT NULL,
-    certificate  BYTEA   NOT NULL,
-    spki         BYTEA   NOT NULL,
-    state        TEXT    NOT NULL,
-    created      BIGINT NOT NULL
+    id           TEXT COLLATE "C" PRIMARY KEY,
+    organisation TEXT COLLATE "C" NOT NULL REFERENCES organisations (id),
+    place        BIGINT           NOT NULL,
+    name         TEXT COLLATE "C" NOT NULL,
+    certificate  BYTEA            NOT NULL,
+    spki         BYTEA            NOT NULL,
+    state        TEXT COLLATE "C" NOT NULL,
+    created      BIGINT           NOT NULL
 );
 CREATE INDEX trust_anchors_organisation ON trust_anchors (organisation, place);
 
 -- A replica of an application.
 CREATE TABLE instances (
-    id        TEXT    PRIMARY KEY,
-    client_id TEXT    NOT NULL REFERENCES applications (client_id),
-    name      TEXT    NOT NULL,
-    state     TEXT    NOT NULL,
-    created   BIGINT NOT NULL,
-    changed   BIGINT NOT NULL,
+    id        TEXT COLLATE "C" PRIMARY KEY,
+    client_id TEXT COLLATE "C" NOT NULL REFERENCES applications (client_id),
+    name      TEXT COLLATE "C" NOT NULL,
+    state     TEXT COLLATE "C" NOT NULL,
+    created   BIGINT           NOT NULL,
+    changed   BIGINT           NOT NULL,
     UNIQUE (client_id, name)
 );
 CREATE INDEX instances_changed ON instances (changed);
 
 -- Token signing keys whose tokens have all ended.
 CREATE TABLE revoked_keys (
-    kid     TEXT    PRIMARY KEY,
-    at      BIGINT NOT NULL,
-    changed BIGINT NOT NULL
+    kid     TEXT COLLATE "C" PRIMARY KEY,
+    at      BIGINT           NOT NULL,
+    changed BIGINT           NOT NULL
 );
 CREATE INDEX revoked_keys_changed ON revoked_keys (changed);
 
