@@ -97,7 +97,7 @@ func (p *Proof) readClaims(payload []byte) error {
 			p.TokenHash, err = v.Text()
 		case "iat":
 			var seconds int64
-			seconds, err = v.Integer()
+			seconds, err = v.Seconds()
 			p.IssuedAt, dated = time.Unix(seconds, 0), true
 		}
 		return err

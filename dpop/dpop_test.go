@@ -167,6 +167,7 @@ func TestParse(t *testing.T) {
 		{"ath that is null", func(f *forger) { f.claims["ath"] = nil }, ErrMalformed},
 		{"nonce that is a number", func(f *forger) { f.claims["nonce"] = 1 }, ErrMalformed},
 		{"iat as text", func(f *forger) { f.claims["iat"] = fmt.Sprint(noon.Unix()) }, ErrMalformed},
+		{"RFC 7519 §2: iat with a fraction", func(f *forger) { f.claims["iat"] = float64(noon.Unix()) + 0.5 }, nil},
 		{"advisory 19: iat 1e400", func(f *forger) { f.claims["iat"] = json.Number("1e400") }, ErrMalformed},
 		{"advisory 19: iat beyond 64 bits", func(f *forger) { f.claims["iat"] = json.Number("9223372036854775808") }, ErrMalformed},
 		{"resource-server 10: a proof beyond 4 KiB", func(f *forger) { f.claims["extra"] = strings.Repeat("x", 4<<10) }, ErrMalformed},

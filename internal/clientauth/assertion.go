@@ -153,11 +153,11 @@ func parseAssertion(m *jose.Message) (*assertion, error) {
 		case "jti":
 			c.id, err = v.Text()
 		case "exp":
-			c.expires, err = v.Integer()
+			c.expires, err = v.Seconds()
 		case "iat":
-			c.issued, err = v.Integer()
+			c.issued, err = v.Seconds()
 		case "nbf":
-			c.notBefore, err = v.Integer()
+			c.notBefore, err = v.Seconds()
 		}
 		return err
 	})

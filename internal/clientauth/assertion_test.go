@@ -89,7 +89,10 @@ func TestAssertionClaims(t *testing.T) {
 		{"advisory 19: exp null", "jwt", claims{"exp": json.RawMessage("null")}, clientauth.ReasonAssertionMalformed},
 		{"advisory 19: exp a string", "jwt", claims{"exp": "9999999999"}, clientauth.ReasonAssertionMalformed},
 		{"advisory 19: exp 1e400", "jwt", claims{"exp": json.RawMessage("1e400")}, clientauth.ReasonAssertionMalformed},
-		{"advisory 19: exp with a fraction", "jwt", claims{"exp": json.RawMessage("1793620860.5")}, clientauth.ReasonAssertionMalformed},
+		{"RFC 7519 §2: exp, iat and nbf with a fraction", "jwt", claims{"exp": float64(now) + 60.5, "iat": float64(now) + 0.25, "nbf": float64(now) - 0.5}, ""},
+		{"advisory 19: exp with a fraction, 10 s ago", "jwt", claims{"exp": float64(now) - 9.5}, clientauth.ReasonAssertionExpired},
+		{"advisory 19: exp with a fraction and an exponent", "jwt", claims{"exp": json.RawMessage("1.79362086e9")}, clientauth.ReasonAssertionMalformed},
+		{"advisory 51: exp with a fraction, beyond 5 min ahead", "jwt", claims{"exp": float64(now) + 301.5}, clientauth.ReasonAssertionLifetime},
 		{"advisory 19: exp negative", "jwt", claims{"exp": -1}, clientauth.ReasonAssertionExpired},
 		{"advisory 19: exp the least integer", "jwt", claims{"exp": json.RawMessage("-9223372036854775808")}, clientauth.ReasonAssertionExpired},
 		{"advisory 19: exp the greatest integer", "jwt", claims{"exp": json.RawMessage("9223372036854775807")}, clientauth.ReasonAssertionLifetime},
@@ -346,12 +349,12 @@ func FuzzAssertion(f *testing.F) {
 		}
 		var c struct {
 			Iss, Sub, Aud, JTI string
-			Exp                int64
+			Exp                float64
 		}
 		if err := json.Unmarshal(payload, &c); err != nil {
 			t.Fatalf("accepted %q: %v", payload, err)
 		}
-		if c.Iss != "jwt" || c.Sub != "jwt" || c.Aud != authtest.Issuer || c.JTI == "" || c.Exp > w.Now.Unix()+300 {
+		if c.Iss != "jwt" || c.Sub != "jwt" || c.Aud != authtest.Issuer || c.JTI == "" || c.Exp >= float64(w.Now.Unix()+301) {
 			t.Fatalf("accepted %q", payload)
 		}
 		if got.Use.Key != token.AssertionUse("jwt", c.JTI, time.Time{}).Key {

@@ -1,6 +1,7 @@
 package strictjson
 
 import (
+	"bytes"
 	"errors"
 	"strconv"
 	"unicode/utf8"
@@ -94,6 +95,16 @@ func (v Value) Integer() (int64, error) {
 		return 0, ErrNotInteger
 	}
 	return n, nil
+}
+
+// Seconds is the whole seconds of a NumericDate (RFC 7519 section 2), which may
+// have a fraction; it is cut off. An exponent is an error.
+func (v Value) Seconds() (int64, error) {
+	whole, fraction, cut := bytes.Cut(v, []byte("."))
+	if cut && (len(fraction) == 0 || bytes.ContainsFunc(fraction, func(r rune) bool { return r < '0' || r > '9' })) {
+		return 0, ErrNotInteger
+	}
+	return Value(whole).Integer()
 }
 
 // Boolean is the value of true or false.

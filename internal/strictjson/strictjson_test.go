@@ -230,6 +230,16 @@ func TestValueKinds(t *testing.T) {
 			t.Errorf("Integer of %s: %d, %v", in, got, err)
 		}
 	}
+	for in, want := range map[string]int64{"1": 1, "-7": -7, "1793620860.999": 1793620860, "-0.5": 0, "-1.5": -1, "0.0": 0} {
+		if got, err := strictjson.Value(in).Seconds(); got != want || err != nil {
+			t.Errorf("Seconds of %s: %d, %v", in, got, err)
+		}
+	}
+	for _, in := range []string{"", ".", ".5", "1.", "1.5e3", "1e400", "1.5.5", "1.-5", "9223372036854775808.5", `"1.5"`, "null", "[1.5]", "-.5"} {
+		if got, err := strictjson.Value(in).Seconds(); !errors.Is(err, strictjson.ErrNotInteger) || got != 0 {
+			t.Errorf("Seconds of %s: %d, %v", in, got, err)
+		}
+	}
 	for in, want := range map[string]bool{"true": true, "false": false} {
 		if got, err := strictjson.Value(in).Boolean(); got != want || err != nil {
 			t.Errorf("Boolean of %s: %t, %v", in, got, err)
