@@ -20,6 +20,9 @@ type Caller struct {
 	Binding      string // "mtls" or "dpop"
 	Resource     string
 	TokenID      string
+	// Role is the operator role that the directory gives the application; found by
+	// the API itself.
+	Role directory.OperatorRole
 }
 
 // actor is how the audit names the caller.
@@ -36,8 +39,11 @@ type Config struct {
 	Require func(next http.Handler) http.Handler
 	// Caller finds, in the context that Require made, who calls.
 	Caller func(ctx context.Context) (Caller, bool)
-	// OperatorOrganisation is the one whose applications may call.
+	// OperatorOrganisation is the one whose applications may have the roles owner,
+	// security and auditor.
 	OperatorOrganisation directory.OrganisationID
+	// Resource is the audience URI of this API.
+	Resource string
 	// URL of the API, without trailing slash, for its description.
 	URL     string
 	Version string
@@ -54,11 +60,15 @@ type api struct{ Config }
 func New(c Config) (http.Handler, error) {
 	switch {
 	case c.Directory == nil, c.Authority == nil, c.Events == nil, c.Require == nil, c.Caller == nil,
-		c.OperatorOrganisation == "", c.Table.Now == nil, c.Table.Log == nil:
+		c.OperatorOrganisation == "", c.Resource == "", c.Table.Now == nil, c.Table.Log == nil:
 		return nil, errors.New("admin: a required field of Config is missing")
 	}
 	door := newDoor(c)
 	describe(door, &api{c})
+	if err := errors.Join(door.faults...); err != nil {
+		return nil, err
+	}
+	c.Directory.KeepOwner(c.OperatorOrganisation, c.Resource)
 	description, err := door.description()
 	if err != nil {
 		return nil, err

@@ -134,11 +134,11 @@ func TestResourcesAndApplications(t *testing.T) {
 	}
 	resources, err := w.admin.Resources(ctx, adminclient.Page{})
 	check(t, err)
-	if len(resources.Items) != 2 || resources.Items[0].URI != uri || resources.Next != "" {
+	if len(resources.Items) != 3 || resources.Items[0].URI != uri || resources.Next != "" {
 		t.Errorf("%+v", resources)
 	}
 	other := w.application("tls_client_auth", "mtls")
-	for organisation, want := range map[string]int{"": 2, o.ID: 1, other.Organisation: 1, "nobody": 0} {
+	for organisation, want := range map[string]int{"": 3, o.ID: 1, other.Organisation: 1, "nobody": 0} {
 		p, err := w.admin.Applications(ctx, organisation, adminclient.Page{})
 		check(t, err)
 		if len(p.Items) != want {

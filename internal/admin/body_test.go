@@ -29,6 +29,7 @@ func serve(h http.Handler, method, path string) (status int) {
 func TestBodies(t *testing.T) {
 	w := newWorld(t)
 	token := w.token(nil)
+	shop := "/applications/" + w.application("private_key_jwt", "dpop").ClientID
 	const app = `"organisation":"o","auth_method":"private_key_jwt","binding":"dpop"`
 	for _, c := range []struct {
 		name, path, body string
@@ -62,7 +63,7 @@ func TestBodies(t *testing.T) {
 		{"no binding", "/applications", `{"name":"x","organisation":"o","auth_method":"private_key_jwt","binding":"none"}`, 422, "not_valid", "body.binding"},
 		{"a list of a list", "/resources", `{"uri":"https://a","organisation":"o","name":"n","scopes":[["sesame"]]}`, 422, "not_valid", "body.scopes[0]"},
 		{"a time that is none", "/applications/x/signing-keys", `{"jwk":{},"not_after":"sesame"}`, 422, "not_valid", "body.not_after"},
-		{"a key that is text", "/applications/x/signing-keys", `{"jwk":"sesame"}`, 422, "not_valid", "body.jwk"},
+		{"a key that is text", shop + "/signing-keys", `{"jwk":"sesame"}`, 422, "not_valid", "body.jwk"},
 		{"a life that is not whole", "/applications/x/certificate-requests", `{"csr":"x","life_seconds":1.5}`, 422, "not_valid", "body.life_seconds"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

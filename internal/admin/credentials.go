@@ -16,9 +16,29 @@ import (
 	"github.com/holdfast-auth/holdfast/internal/jose"
 )
 
+// CredentialPath names the credential of an operation.
+type CredentialPath struct {
+	ID string `path:"credential_id" maxLength:"64"`
+}
+
+func (p *CredentialPath) application(s *directory.Snapshot) *directory.Client {
+	c := s.Credential(directory.CredentialID(p.ID))
+	if c == nil {
+		return nil
+	}
+	return s.Client(c.ClientID)
+}
+
+func (p *CredentialPath) seen(s *directory.Snapshot, by Caller) bool {
+	of := p.application(s)
+	return of != nil && by.sees(of.Organisation)
+}
+
+func (p *CredentialPath) missing() error { return notThere("credential", p.ID) }
+
 type (
 	credentialInput struct {
-		ID string `path:"credential_id" maxLength:"64"`
+		CredentialPath
 	}
 	listCredentialsInput struct {
 		ApplicationPath
@@ -65,11 +85,7 @@ func (a *api) showCredential(_ context.Context, _ Caller, in *credentialInput) (
 func (a *api) moveCredential(to directory.State) func(context.Context, Caller, *credentialInput) (*credentialOutput, error) {
 	return func(ctx context.Context, caller Caller, in *credentialInput) (*credentialOutput, error) {
 		id := directory.CredentialID(in.ID)
-		keep := func(s *directory.Snapshot, now time.Time) error {
-			c := s.Credential(id) // it is there: the guard comes last
-			return a.keepOwner(caller, to, c.ClientID, id)(s, now)
-		}
-		if err := a.Directory.SetCredentialState(ctx, caller.actor(), id, to, keep); err != nil {
+		if err := a.Directory.SetCredentialState(ctx, caller.actor(), id, to); err != nil {
 			return nil, err
 		}
 		return a.showCredential(ctx, caller, in)

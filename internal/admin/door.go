@@ -24,6 +24,7 @@ type door struct {
 	huma   huma.API
 	routes []web.Route
 	origin *http.CrossOriginProtection
+	faults []error // of operations that are not described well enough
 }
 
 func newDoor(c Config) *door {
@@ -56,12 +57,14 @@ func newDoor(c Config) *door {
 // Handle makes the route of one operation. A browser's request from another
 // origin is refused before anything else is looked at.
 func (d *door) Handle(op *huma.Operation, operate func(huma.Context)) {
+	who, _ := op.Metadata[accessKey].(access)
 	guarded := d.Require(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if f := d.admit(w, r); f != nil {
+		caller, f := d.admit(w, r, who)
+		if f != nil {
 			writeFault(w, f)
 			return
 		}
-		operate(humago.NewContext(op, r, w))
+		operate(humago.NewContext(op, r.WithContext(context.WithValue(r.Context(), callerKey{}, caller)), w))
 	}))
 	d.routes = append(d.routes, web.Route{
 		Pattern: op.Method + " " + op.Path,
@@ -79,31 +82,44 @@ func (d *door) Handle(op *huma.Operation, operate func(huma.Context)) {
 // ServeHTTP completes huma's adapter; requests come through the table instead.
 func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) }
 
+// accessKey is where an operation's metadata has its access.
+const accessKey = "access"
+
+// callerKey is where a request's context has the Caller that was admitted.
+type callerKey struct{}
+
 // admit looks at the caller, whose token is good, and tells the event who it is.
-func (d *door) admit(w http.ResponseWriter, r *http.Request) *fault {
+func (d *door) admit(w http.ResponseWriter, r *http.Request, who access) (Caller, *fault) {
 	caller, ok := d.Caller(r.Context())
 	if !ok {
-		return newFault(http.StatusInternalServerError, "no_caller", "internal error")
+		return caller, newFault(http.StatusInternalServerError, "no_caller", "internal error")
 	}
 	e := web.EventOf(w)
 	e.ClientID, e.Organisation, e.CredentialID = string(caller.ClientID), string(caller.Organisation), caller.CredentialID
 	e.Binding, e.Resource, e.TokenID = caller.Binding, caller.Resource, caller.TokenID
-	if caller.ClientID == "" || caller.Organisation != d.OperatorOrganisation {
-		return newFault(http.StatusForbidden, "not_operator", "only applications of the operator's organisation may do this")
-	}
-	return nil
+	return d.identify(caller, who)
 }
 
-// register adds an operation. Its function gets the caller and the decoded
-// input, and returns domain errors.
-func register[I, O any](d *door, op huma.Operation, do func(context.Context, Caller, *I) (*O, error)) {
+// register adds an operation and says who may call it. Its function gets the
+// caller and the decoded input, and returns domain errors. Whose the thing is that
+// the input names was looked at before: addressed.
+func register[I, O any](d *door, op huma.Operation, who access, do func(context.Context, Caller, *I) (*O, error)) {
 	op.OperationID = strings.ReplaceAll(strings.ToLower(op.Summary), " ", "-")
+	if err := checkAccess(op.OperationID, who, any(new(I))); err != nil {
+		d.faults = append(d.faults, err)
+	}
 	op.Security = []map[string][]string{{scheme: {}}}
-	op.Errors = []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict}
+	op.Description = strings.TrimSpace(op.Description + "\n\nFor the operator roles " + strings.Join(who.roles(), ", ") + ".")
+	op.Extensions = map[string]any{"x-operator-roles": who.roles()}
+	op.Metadata = map[string]any{accessKey: who}
+	op.Errors = append(op.Errors, http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict)
 	op.MaxBodyBytes = 2 * maxBody // ours binds: strictBody
 	op.BodyReadTimeout = 10 * time.Second
 	huma.Register(d.huma, op, func(ctx context.Context, in *I) (*O, error) {
-		caller, _ := d.Caller(ctx) // admit saw it
+		caller, _ := ctx.Value(callerKey{}).(Caller) // admit put it there
+		if err := d.admits(op.Method, caller, in); err != nil {
+			return nil, faultOf(err)
+		}
 		out, err := do(ctx, caller, in)
 		if err != nil {
 			return nil, faultOf(err)

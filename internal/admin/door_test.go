@@ -207,7 +207,7 @@ func TestConfig(t *testing.T) {
 	w := newWorld(t)
 	for i, remove := range []func(*admin.Config){
 		func(c *admin.Config) { c.Directory = nil }, func(c *admin.Config) { c.Authority = nil }, func(c *admin.Config) { c.Events = nil },
-		func(c *admin.Config) { c.Require = nil }, func(c *admin.Config) { c.Caller = nil }, func(c *admin.Config) { c.OperatorOrganisation = "" },
+		func(c *admin.Config) { c.Require = nil }, func(c *admin.Config) { c.Caller = nil }, func(c *admin.Config) { c.OperatorOrganisation = "" }, func(c *admin.Config) { c.Resource = "" },
 		func(c *admin.Config) { c.Table.Now = nil }, func(c *admin.Config) { c.Table.Log = nil },
 	} {
 		t.Run(fmt.Sprint("missing field ", i), func(t *testing.T) {

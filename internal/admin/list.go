@@ -15,6 +15,19 @@ type ListQuery struct {
 	Limit int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
 }
 
+func (*ListQuery) selective() {}
+
+// only is the items that keep lets through.
+func only[T any](all iter.Seq[T], keep func(T) bool) iter.Seq[T] {
+	return func(yield func(T) bool) {
+		for item := range all {
+			if keep(item) && !yield(item) {
+				return
+			}
+		}
+	}
+}
+
 // page shows the items whose ids follow in.After, in their order, in.Limit at most.
 func page[T, V any](all iter.Seq[T], in ListQuery, id func(T) string, show func(T) V) Page[V] {
 	var chosen []T

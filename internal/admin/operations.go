@@ -48,33 +48,33 @@ func describe(d *door, a *api) {
 		return op
 	}
 
-	register(d, get("/organisations", "List organisations"), a.listOrganisations)
-	register(d, create("/organisations", "Create organisation"), a.createOrganisation)
-	register(d, get("/organisations/{organisation}", "Show organisation"), a.showOrganisation)
+	register(d, get("/organisations", "List organisations"), operators, a.listOrganisations)
+	register(d, create("/organisations", "Create organisation"), owners, a.createOrganisation)
+	register(d, get("/organisations/{organisation}", "Show organisation"), operators, a.showOrganisation)
 	for _, v := range organisationVerbs {
-		register(d, post("/organisations/{organisation}/"+v.name, v.summary), a.moveOrganisation(v.to))
+		register(d, post("/organisations/{organisation}/"+v.name, v.summary), officers, a.moveOrganisation(v.to))
 	}
 
-	register(d, get("/resources", "List resources"), a.listResources)
-	register(d, create("/resources", "Create resource"), a.createResource)
-	register(d, get("/resources/{uri}", "Show resource"), a.showResource)
+	register(d, get("/resources", "List resources"), operators, a.listResources)
+	register(d, create("/resources", "Create resource"), owners, a.createResource)
+	register(d, get("/resources/{uri}", "Show resource"), operators, a.showResource)
 
-	register(d, get("/applications", "List applications"), a.listApplications)
-	register(d, create("/applications", "Create application"), a.createApplication)
-	register(d, get("/applications/{client_id}", "Show application"), a.showApplication)
+	register(d, get("/applications", "List applications"), operators, a.listApplications)
+	register(d, create("/applications", "Create application"), tenants, a.createApplication)
+	register(d, get("/applications/{client_id}", "Show application"), operators, a.showApplication)
 	for _, v := range applicationVerbs {
-		register(d, post("/applications/{client_id}/"+v.name, v.summary), a.moveApplication(v.to))
+		register(d, post("/applications/{client_id}/"+v.name, v.summary), keepers, a.moveApplication(v.to))
 	}
 
-	register(d, get("/applications/{client_id}/credentials", "List credentials"), a.listCredentials)
-	register(d, create("/applications/{client_id}/signing-keys", "Register signing key"), a.registerKey)
-	register(d, create("/applications/{client_id}/certificates", "Register certificate"), a.registerCertificate)
-	register(d, create("/applications/{client_id}/certificate-requests", "Issue certificate"), a.issueCertificate)
-	register(d, post("/applications/{client_id}/dpop-keys/{jkt}/revoke", "Revoke DPoP key"), a.revokeDPoPKey)
-	register(d, get("/credentials/{credential_id}", "Show credential"), a.showCredential)
+	register(d, get("/applications/{client_id}/credentials", "List credentials"), operators, a.listCredentials)
+	register(d, create("/applications/{client_id}/signing-keys", "Register signing key"), keepers, a.registerKey)
+	register(d, create("/applications/{client_id}/certificates", "Register certificate"), keepers, a.registerCertificate)
+	register(d, create("/applications/{client_id}/certificate-requests", "Issue certificate"), keepers, a.issueCertificate)
+	register(d, post("/applications/{client_id}/dpop-keys/{jkt}/revoke", "Revoke DPoP key"), keepers, a.revokeDPoPKey)
+	register(d, get("/credentials/{credential_id}", "Show credential"), operators, a.showCredential)
 	for _, v := range credentialVerbs {
-		register(d, post("/credentials/{credential_id}/"+v.name, v.summary), a.moveCredential(v.to))
+		register(d, post("/credentials/{credential_id}/"+v.name, v.summary), keepers, a.moveCredential(v.to))
 	}
 
-	register(d, get("/audit", "List audit events"), a.listEvents)
+	register(d, get("/audit", "List audit events"), installation, a.listEvents)
 }

@@ -6,17 +6,28 @@ import (
 	"github.com/holdfast-auth/holdfast/internal/directory"
 )
 
+// OrganisationPath names the organisation of an operation.
+type OrganisationPath struct {
+	ID string `path:"organisation" maxLength:"64"`
+}
+
+func (p *OrganisationPath) seen(s *directory.Snapshot, by Caller) bool {
+	id := directory.OrganisationID(p.ID)
+	return s.Organisation(id) != nil && by.sees(id)
+}
+
+func (p *OrganisationPath) missing() error { return notThere("organisation", p.ID) }
+
 type (
-	organisationInput struct {
-		ID string `path:"organisation" maxLength:"64"`
-	}
+	organisationInput       struct{ OrganisationPath }
 	createOrganisationInput struct{ Body NewOrganisation }
 	organisationOutput      struct{ Body Organisation }
 	organisationsOutput     struct{ Body Page[Organisation] }
 )
 
-func (a *api) listOrganisations(_ context.Context, _ Caller, in *ListQuery) (*organisationsOutput, error) {
-	p := page(a.Directory.Current().Organisations(), *in, func(o *directory.Organisation) string { return string(o.ID) }, showOrganisation)
+func (a *api) listOrganisations(_ context.Context, caller Caller, in *ListQuery) (*organisationsOutput, error) {
+	all := only(a.Directory.Current().Organisations(), func(o *directory.Organisation) bool { return caller.sees(o.ID) })
+	p := page(all, *in, func(o *directory.Organisation) string { return string(o.ID) }, showOrganisation)
 	return &organisationsOutput{p}, nil
 }
 

@@ -15,11 +15,13 @@ import (
 
 func TestLastOwner(t *testing.T) {
 	w, ctx := newWorld(t), t.Context()
-	_, err := w.admin.CreateResource(ctx, admin.NewResource{URI: resource, Organisation: string(w.owner.ID), Name: "admin", Scopes: []string{"admin"}})
-	check(t, err)
 	owner := func(name string, grants ...admin.Grant) (application, credential string) {
+		role := ""
+		if len(grants) > 0 {
+			role = "owner"
+		}
 		a, err := w.admin.CreateApplication(ctx, admin.NewApplication{
-			Organisation: string(w.owner.ID), Name: name, AuthMethod: "private_key_jwt", Binding: "dpop", Grants: grants,
+			Organisation: string(w.owner.ID), Name: name, AuthMethod: "private_key_jwt", Binding: "dpop", Grants: grants, OperatorRole: role,
 		})
 		check(t, err)
 		c, err := w.admin.RegisterKey(ctx, a.ClientID, admin.NewSigningKey{JWK: verifytest.NewSigner(t, jose.ES256, "").Public().JWK()})
@@ -54,7 +56,7 @@ func TestLastOwner(t *testing.T) {
 
 	// A certificate does not sign in an application that authenticates by key, and
 	// a key that ends by itself is no owner for long.
-	_, err = w.admin.RegisterCertificate(ctx, first, certificatePEM(verifytest.NewClient(t, w.clock).Certificate))
+	_, err := w.admin.RegisterCertificate(ctx, first, certificatePEM(verifytest.NewClient(t, w.clock).Certificate))
 	check(t, err)
 	soon := w.clock.Now().Add(time.Hour)
 	_, err = w.admin.RegisterKey(ctx, first, admin.NewSigningKey{JWK: verifytest.NewSigner(t, jose.ES256, "").Public().JWK(), NotAfter: &soon})

@@ -6,17 +6,28 @@ import (
 	"github.com/holdfast-auth/holdfast/internal/directory"
 )
 
+// ResourcePath names the resource of an operation.
+type ResourcePath struct {
+	URI string `path:"uri" maxLength:"512" doc:"Percent-encoded"`
+}
+
+func (p *ResourcePath) seen(s *directory.Snapshot, by Caller) bool {
+	r := s.Resource(p.URI)
+	return r != nil && by.sees(r.Organisation)
+}
+
+func (p *ResourcePath) missing() error { return notThere("resource", p.URI) }
+
 type (
-	resourceInput struct {
-		URI string `path:"uri" doc:"Percent-encoded"`
-	}
+	resourceInput       struct{ ResourcePath }
 	createResourceInput struct{ Body NewResource }
 	resourceOutput      struct{ Body Resource }
 	resourcesOutput     struct{ Body Page[Resource] }
 )
 
-func (a *api) listResources(_ context.Context, _ Caller, in *ListQuery) (*resourcesOutput, error) {
-	p := page(a.Directory.Current().Resources(), *in, func(r *directory.Resource) string { return r.URI }, showResource)
+func (a *api) listResources(_ context.Context, caller Caller, in *ListQuery) (*resourcesOutput, error) {
+	all := only(a.Directory.Current().Resources(), func(r *directory.Resource) bool { return caller.sees(r.Organisation) })
+	p := page(all, *in, func(r *directory.Resource) string { return r.URI }, showResource)
 	return &resourcesOutput{p}, nil
 }
 

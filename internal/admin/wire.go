@@ -56,6 +56,7 @@ type Application struct {
 	RequireNonce bool    `json:"require_nonce"`
 	State        string  `json:"state"`
 	Grants       []Grant `json:"grants"`
+	OperatorRole string  `json:"operator_role,omitempty" doc:"What it may do through this API"`
 }
 
 // NewApplication is the body that makes one.
@@ -67,6 +68,7 @@ type NewApplication struct {
 	Binding      string  `json:"binding" enum:"mtls,dpop" doc:"What its access tokens are bound to"`
 	RequireNonce bool    `json:"require_nonce,omitempty" doc:"Demand a DPoP nonce at the token endpoint"`
 	Grants       []Grant `json:"grants,omitempty" maxItems:"100"`
+	OperatorRole string  `json:"operator_role,omitempty" enum:"owner,security,auditor,organisation_operator" doc:"What it may do through this API; only an owner gives it"`
 }
 
 // Credential as the API shows it: its public half.
@@ -151,6 +153,7 @@ func showApplication(a *directory.Application) Application {
 	return Application{
 		ClientID: string(a.ClientID), Organisation: string(a.Organisation), Name: a.Name, AuthMethod: string(a.AuthMethod),
 		Binding: string(a.Binding), RequireNonce: a.RequireNonce, State: string(a.State), Grants: grants,
+		OperatorRole: string(a.OperatorRole),
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/holdfast-auth/holdfast/cnf"
 	"github.com/holdfast-auth/holdfast/internal/admin"
 	"github.com/holdfast-auth/holdfast/internal/adminclient"
 	"github.com/holdfast-auth/holdfast/internal/audit"
@@ -88,6 +89,9 @@ func newWorld(t *testing.T) *world {
 	check(t, err)
 	w.owner, err = w.directory.CreateOrganisation(ctx, "system", directory.Organisation{Name: "operator"})
 	check(t, err)
+	_, err = w.directory.CreateResource(ctx, "system", directory.Resource{URI: resource, Organisation: w.owner.ID, Name: "admin", Scopes: []string{"admin"}})
+	check(t, err)
+	w.operator(operator, w.owner.ID, directory.Owner)
 
 	w.issuer = verifytest.NewIssuer(t, w.clock, "https://as.example", jose.ES256)
 	w.client = verifytest.NewClient(t, w.clock)
@@ -98,6 +102,17 @@ func newWorld(t *testing.T) *world {
 	w.serve(handler)
 	w.admin = &adminclient.Client{URL: url, HTTP: &http.Client{Transport: bearer{w.transport, w.token(nil)}}}
 	return w
+}
+
+// operator makes an application that has an operator role and no credential yet:
+// its tokens come from the test's own issuer.
+func (w *world) operator(id directory.ClientID, of directory.OrganisationID, role directory.OperatorRole) {
+	w.t.Helper()
+	_, err := w.directory.CreateApplication(w.t.Context(), "system", directory.Application{
+		ClientID: id, Organisation: of, Name: string(id), AuthMethod: directory.PrivateKeyJWT, Binding: cnf.DPoP, OperatorRole: role,
+		Grants: []directory.Grant{{Resource: resource, Scopes: []string{"admin"}}},
+	})
+	check(w.t, err)
 }
 
 // config is that of the handler; its guard is the verifier's own middleware.
@@ -125,7 +140,7 @@ func (w *world) config(url string, events func(context.Context, int64, int) ([]a
 		},
 		Require:              httpmw.Require(verifier, func(*http.Request) *verify.Policy { return policy }, edge),
 		Caller:               caller,
-		OperatorOrganisation: w.owner.ID, URL: url, Version: "1.2.3",
+		OperatorOrganisation: w.owner.ID, Resource: resource, URL: url, Version: "1.2.3",
 		Table: web.Options{
 			Listener: "admin", Now: w.clock.Now, Log: slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug})),
 			Observe: func(e *web.Event) {

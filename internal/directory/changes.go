@@ -56,7 +56,7 @@ func (d *Directory) CreateOrganisation(ctx context.Context, actor string, o Orga
 			return audit.Event{}, nil, err
 		}
 		e, err := event(actor, "organisation.created", now, o.ID, string(o.ID), describeOrganisation(o))
-		return e, func(ctx context.Context, e audit.Event) error { return d.store.CreateOrganisation(ctx, e, o) }, err
+		return e, &step{Delta{Organisations: []Organisation{o}}, func(ctx context.Context, e audit.Event) error { return d.store.CreateOrganisation(ctx, e, o) }}, err
 	})
 	return inForce(o, d.Current().Organisation(o.ID), err)
 }
@@ -95,7 +95,7 @@ func (d *Directory) CreateResource(ctx context.Context, actor string, r Resource
 			return audit.Event{}, nil, err
 		}
 		e, err := event(actor, "resource.created", now, r.Organisation, r.URI, describeResource(r))
-		return e, func(ctx context.Context, e audit.Event) error { return d.store.CreateResource(ctx, e, r) }, err
+		return e, &step{Delta{Resources: []Resource{r}}, func(ctx context.Context, e audit.Event) error { return d.store.CreateResource(ctx, e, r) }}, err
 	})
 	return inForce(r, d.Current().Resource(r.URI), err)
 }
@@ -117,7 +117,7 @@ func (d *Directory) CreateApplication(ctx context.Context, actor string, a Appli
 		}
 		e, err := event(actor, "application.created", now, a.Organisation, string(a.ClientID),
 			describeApplication(a))
-		return e, func(ctx context.Context, e audit.Event) error { return d.store.CreateApplication(ctx, e, a) }, err
+		return e, &step{Delta{Applications: []Application{a}}, func(ctx context.Context, e audit.Event) error { return d.store.CreateApplication(ctx, e, a) }}, err
 	})
 	return d.application(a, err)
 }
@@ -173,7 +173,7 @@ func (d *Directory) SetOrganisationState(ctx context.Context, actor string, id O
 
 // put is the storing of a change that is records.
 func (d *Directory) put(delta Delta) storing {
-	return func(ctx context.Context, e audit.Event) error { return d.store.Put(ctx, e, delta) }
+	return &step{delta, func(ctx context.Context, e audit.Event) error { return d.store.Put(ctx, e, delta) }}
 }
 
 // endTokens is when tokens must have been issued to live after a move to a state:
@@ -210,6 +210,12 @@ func (d *Directory) RevokeToken(ctx context.Context, actor string, client Client
 	}
 	e, err := event(actor, "token.revoked", now, c.Organisation, t.ID, facts{"client_id": client, "exp": t.Expires.Unix()})
 	if err != nil {
+		return err
+	}
+	if err := d.foresee(ctx, s, e, Delta{Revoked: []RevokedToken{t}}, now); err != nil {
+		if errors.Is(err, errDone) {
+			return nil
+		}
 		return err
 	}
 	// Nothing else was decided on, so that other changes need not be waited for.

@@ -112,7 +112,7 @@ func (d *Directory) register(ctx context.Context, actor string, c Credential, de
 		}
 		c.Created = now
 		e, err := event(actor, "credential.registered", now, of.Organisation, string(c.ID), detail)
-		return e, func(ctx context.Context, e audit.Event) error { return d.store.CreateCredential(ctx, e, c) }, err
+		return e, &step{Delta{Credentials: []Credential{c}}, func(ctx context.Context, e audit.Event) error { return d.store.CreateCredential(ctx, e, c) }}, err
 	})
 	return inForce(c, d.Current().Credential(c.ID), err)
 }
@@ -171,7 +171,7 @@ func (d *Directory) RevokeDPoPKey(ctx context.Context, actor string, client Clie
 		c.Created = now
 		e, err := event(actor, "credential.revoked", now, of.Organisation, string(c.ID),
 			facts{"client_id": client, "kind": DPoPKey, "thumbprint": jkt.String()})
-		return e, func(ctx context.Context, e audit.Event) error { return d.store.CreateCredential(ctx, e, c) }, err
+		return e, &step{Delta{Credentials: []Credential{c}}, func(ctx context.Context, e audit.Event) error { return d.store.CreateCredential(ctx, e, c) }}, err
 	})
 	return inForce(c, d.Current().Credential(c.ID), err)
 }

@@ -58,6 +58,8 @@ type Directory struct {
 	known atomic.Pointer[time.Time]
 	past  chan struct{} // closed: for whoever waits for what has happened
 
+	owners atomic.Pointer[owners] // whom every change must leave; nil for nobody
+
 	refreshing sync.Mutex // held while current is replaced
 	changing   sync.Mutex // held while a change is decided and stored
 }
@@ -140,8 +142,13 @@ func (d *Directory) Refresh(ctx context.Context) error {
 	return nil
 }
 
-// storing is the store's call for one change.
-type storing func(context.Context, audit.Event) error
+// storing is how one change is stored, and the records that it makes.
+type storing = *step
+
+type step struct {
+	delta Delta
+	store func(context.Context, audit.Event) error
+}
 
 // decision looks at a snapshot and tells what to do: the event of the change and
 // the call that stores it, or why not; errDone if there is nothing to do.
@@ -155,11 +162,13 @@ func (d *Directory) decide(ctx context.Context, decide decision) error {
 	d.changing.Lock()
 	defer d.changing.Unlock()
 	for range attempts {
-		s := d.Current()
-		e, store, err := decide(s, d.now())
+		s, now := d.Current(), d.now().Truncate(time.Microsecond).UTC() // as it is stored
+		e, do, err := decide(s, now)
 		if err == nil {
 			e.Sequence = s.Sequence() + 1
-			err = store(ctx, e)
+			if err = d.foresee(ctx, s, e, do.delta, now); err == nil {
+				err = do.store(ctx, e)
+			}
 		}
 		if errors.Is(err, errDone) {
 			return nil

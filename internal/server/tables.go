@@ -123,6 +123,7 @@ func (s *Server) adminTable(g *guard) (http.Handler, error) {
 			}, true
 		},
 		OperatorOrganisation: s.operator,
+		Resource:             AdminResource(s.cfg.Issuer),
 		URL:                  s.cfg.AdminURL,
 		Version:              s.process.Version,
 		Table:                s.options("admin", nil),
