@@ -108,7 +108,7 @@ func schema(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	db, err := sql.Open("sqlite", ts.MkAbs(args[0]))
 	ts.Check(err)
-	_, err = db.Exec("UPDATE schema_version SET version_id = ? WHERE version_id = (SELECT max(version_id) FROM schema_version)", args[1])
+	_, err = db.Exec("UPDATE schema_version SET version_id = $1 WHERE version_id = (SELECT max(version_id) FROM schema_version); UPDATE compatibility SET oldest = $1", args[1])
 	ts.Check(errors.Join(err, db.Close()))
 }
 

@@ -66,7 +66,7 @@ func TestOpenRefuses(t *testing.T) {
 			cfg.Issuer = "https://localhost:9000"
 		}, isError[*server.OtherIssuerError], "belongs to the issuer https://localhost:8443"},
 		"a newer schema": {func(t *testing.T, cfg *config.Serve) {
-			execute(t, cfg.Database, "INSERT INTO schema_version (version_id, is_applied) VALUES (99, 1)")
+			execute(t, cfg.Database, "INSERT INTO schema_version (version_id, is_applied) VALUES (99, 1); UPDATE compatibility SET oldest = 99")
 		}, func(err error) bool { return errors.Is(err, store.ErrNewerSchema) }, "schema version 99"},
 		"a key-encryption key that is not there": {func(_ *testing.T, cfg *config.Serve) {
 			cfg.KeyEncryptionKeyFile += ".none"

@@ -76,28 +76,40 @@ func migrate(ctx context.Context, d dialect, db *sql.DB, name string, readOnly b
 
 func migrateWith(ctx context.Context, d dialect, db *sql.DB, name string, files fs.FS) error {
 	p, has, known, err := versions(ctx, d, db, name, files)
-	if err != nil || has == known {
-		return err
+	for err == nil && has < known {
+		_, failed := p.Up(ctx)
+		if failed == nil {
+			return nil
+		}
+		before := has
+		// Another process may have made the same step. (On PostgreSQL a lock is held.)
+		if p, has, known, err = versions(ctx, d, db, name, files); err == nil && has == before {
+			err = fmt.Errorf("bring database %s from schema version %d to %d: %w", name, has, known, failed)
+		}
 	}
-	if _, err := p.Up(ctx); err != nil {
-		return fmt.Errorf("bring database %s from schema version %d to %d: %w", name, has, known, err)
-	}
-	return nil
+	return err
 }
 
-// versions are the database's and ours, which is not the older one.
+// queryOldest asks a database of a newer schema from which version on a holdfast
+// may run on it.
+const queryOldest = `SELECT oldest FROM compatibility WHERE id = 1`
+
+// versions are the database's and ours. The database's is the newer one only where
+// it says that ours may run on it.
 func versions(ctx context.Context, d dialect, db *sql.DB, name string, files fs.FS) (p *goose.Provider, has, known int64, err error) {
 	p, err = goose.NewProvider(d.goose, db, files,
 		goose.WithTableName("schema_version"), goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
 	if err != nil {
 		return nil, 0, 0, fmt.Errorf("read the schema of database %s: %w", name, err)
 	}
-	has, known, err = p.GetVersions(ctx)
-	switch {
-	case err != nil:
+	if has, known, err = p.GetVersions(ctx); err != nil {
 		return nil, 0, 0, fmt.Errorf("read the schema version of database %s: %w", name, err)
-	case has > known:
-		return nil, 0, 0, &NewerSchemaError{name, has, known}
+	}
+	if has > known {
+		var oldest int64
+		if err := db.QueryRowContext(ctx, queryOldest).Scan(&oldest); err != nil || oldest > known {
+			return nil, 0, 0, &NewerSchemaError{name, has, known}
+		}
 	}
 	return p, has, known, nil
 }

@@ -168,7 +168,7 @@ func TestOpenNewerSchema(t *testing.T) {
 	if err := open(t, path).Close(); err != nil {
 		t.Fatal(err)
 	}
-	execute(t, path, "INSERT INTO schema_version (version_id, is_applied) VALUES (7000, 1)")
+	execute(t, path, "INSERT INTO schema_version (version_id, is_applied) VALUES (7000, 1)", "UPDATE compatibility SET oldest = 7000")
 	_, err := store.Open(t.Context(), path, store.Options{Now: time.Now})
 	if !errors.Is(err, store.ErrNewerSchema) {
 		t.Fatal(err)

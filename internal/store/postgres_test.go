@@ -130,3 +130,8 @@ func TestSchemasAreOne(t *testing.T) {
 		}
 	})
 }
+
+func TestPostgresVersions(t *testing.T) {
+	pg := postgrestest.Start(t)
+	runVersions(t, func(t *testing.T) string { return pg.Fresh(t) })
+}

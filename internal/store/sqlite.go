@@ -52,14 +52,13 @@ func openSQLite(ctx context.Context, path string, o Options, stop <-chan struct{
 			err = errors.Join(err, d.close())
 		}
 	}()
-	writing := "_txlock=immediate&_pragma=cache_size(-16000)&_pragma=wal_autocheckpoint(4000)"
+	more := ""
 	if o.ReadOnly {
-		writing += "&" + queryOnly
+		more = "&" + queryOnly
 	}
-	if d.writers, err = sql.Open("sqlite", sqliteDSN(path, writing)); err != nil {
-		return nil, fmt.Errorf("open database %s: %w", path, err)
+	if d.writers, err = openWriters(path, more); err != nil {
+		return nil, err
 	}
-	d.writers.SetMaxOpenConns(1)
 	if err := migrate(ctx, sqliteDialect, d.writers, path, o.ReadOnly); err != nil {
 		return nil, err
 	}
@@ -75,6 +74,16 @@ func openSQLite(ctx context.Context, path string, o Options, stop <-chan struct{
 		return nil, fmt.Errorf("open database %s: %w", path, err)
 	}
 	return d, nil
+}
+
+// openWriters makes the pool of the one connection that writes.
+func openWriters(path, more string) (*sql.DB, error) {
+	db, err := sql.Open("sqlite", sqliteDSN(path, "_txlock=immediate&_pragma=cache_size(-16000)&_pragma=wal_autocheckpoint(4000)"+more))
+	if err != nil {
+		return nil, fmt.Errorf("open database %s: %w", path, err)
+	}
+	db.SetMaxOpenConns(1)
+	return db, nil
 }
 
 func (d *sqlite) reading() (*sql.DB, *sql.TxOptions) { return d.readers, nil }
