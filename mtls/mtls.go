@@ -99,6 +99,27 @@ func (p *Peer) Leaf() *x509.Certificate { return p.leaf }
 // Thumbprint is the x5t#S256 of the leaf.
 func (p *Peer) Thumbprint() cnf.Thumbprint { return p.thumbprint }
 
+// ForClients checks what the leaf says of its own use, for one whose chain counts
+// for nothing: that its key may sign a handshake, and that no extended key usage
+// excludes client authentication.
+func (p *Peer) ForClients() error {
+	if p == nil || p.leaf == nil {
+		return ErrNoCertificate
+	}
+	if p.leaf.KeyUsage != 0 && p.leaf.KeyUsage&x509.KeyUsageDigitalSignature == 0 {
+		return ErrUsage
+	}
+	for _, usage := range p.leaf.ExtKeyUsage {
+		if usage == x509.ExtKeyUsageClientAuth || usage == x509.ExtKeyUsageAny {
+			return nil
+		}
+	}
+	if len(p.leaf.ExtKeyUsage)+len(p.leaf.UnknownExtKeyUsage) > 0 {
+		return ErrUsage
+	}
+	return nil
+}
+
 // ValidAt checks the leaf's own validity period at now.
 func (p *Peer) ValidAt(now time.Time) error {
 	if p == nil || p.leaf == nil {

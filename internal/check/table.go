@@ -36,7 +36,8 @@ func Holdfast() Table {
 			{Package: "internal/checkpoint", Inside: []string{"internal/audit", "internal/directory", "internal/jose", "internal/keyring"}},
 			{Package: "internal/ca", Inside: []string{"cnf", "mtls", "internal/audit", "internal/directory", "internal/jose", "internal/keyring"}},
 			{Package: "internal/token", Inside: []string{"cnf", "internal/audit", "internal/directory", "internal/jose", "internal/keyring", "internal/strictjson"}},
-			{Package: "internal/clientauth", Inside: []string{"cnf", "mtls", "internal/directory", "internal/jose", "internal/oauth", "internal/strictjson", "internal/token"}},
+			{Package: "internal/jwksuri", Inside: []string{"cnf", "internal/jose"}},
+			{Package: "internal/clientauth", Inside: []string{"cnf", "mtls", "internal/directory", "internal/jose", "internal/jwksuri", "internal/oauth", "internal/strictjson", "internal/token"}},
 
 			// Endpoints: protocol only.
 			{Package: "internal/as", Inside: []string{"cnf", "dpop", "mtls", "internal/clientauth", "internal/directory", "internal/jose", "internal/oauth", "internal/strictjson", "internal/token", "internal/web"}},

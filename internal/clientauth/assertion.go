@@ -51,10 +51,10 @@ func (a *Authenticator) authenticateAssertion(now time.Time, s *directory.Snapsh
 	if named == nil {
 		named = client
 	}
-	credential, reason := signingKey(now, client, m.Header.KeyID)
-	if reason != "" {
+	credential, f := a.signingKey(now, s, client, m.Header.KeyID)
+	if f != nil {
 		_ = m.Verify(a.decoy(m.Header.Algorithm)) // for its time; it proves nothing
-		return nil, unauthenticated(named, reason, nil)
+		return nil, f.refuse(named)
 	}
 	if err := m.Verify(credential.Key); err != nil {
 		if errors.Is(err, jose.ErrAlgorithm) { // which cost nothing, and would tell that the client is there
@@ -69,15 +69,16 @@ func (a *Authenticator) authenticateAssertion(now time.Time, s *directory.Snapsh
 	return &Authenticated{Client: client, Credential: credential, Method: directory.PrivateKeyJWT, Use: &use}, nil
 }
 
-// signingKey finds the credential that must have signed; reason says why there is none.
-func signingKey(now time.Time, client *directory.Client, kid string) (c *directory.Credential, reason string) {
+// signingKey finds the credential that must have signed. A registered key comes
+// before one at the jwks_uri, so that an application can move from one to the other.
+func (a *Authenticator) signingKey(now time.Time, s *directory.Snapshot, client *directory.Client, kid string) (c *directory.Credential, f *fault) {
 	switch {
 	case client == nil:
-		return nil, ReasonClientUnknown
+		return nil, &fault{reason: ReasonClientUnknown}
 	case !client.Live:
-		return nil, ReasonClientNotLive
+		return nil, &fault{reason: ReasonClientNotLive}
 	case client.AuthMethod != directory.PrivateKeyJWT:
-		return nil, ReasonMethodNotRegistered
+		return nil, &fault{reason: ReasonMethodNotRegistered}
 	}
 	if kid == "" {
 		c = onlySigningKey(now, client)
@@ -85,12 +86,14 @@ func signingKey(now time.Time, client *directory.Client, kid string) (c *directo
 		c = client.SigningKey(kid)
 	}
 	switch {
+	case c != nil && c.UsableAt(now):
+		return c, nil
+	case client.JWKSURI != "":
+		return a.publishedKey(now, s, client, kid)
 	case c == nil:
-		return nil, ReasonKeyUnknown
-	case !c.UsableAt(now):
-		return nil, ReasonKeyNotAccepted
+		return nil, &fault{reason: ReasonKeyUnknown}
 	}
-	return c, ""
+	return nil, &fault{reason: ReasonKeyNotAccepted}
 }
 
 // onlySigningKey is the client's one usable signing key; nil if it has none or several.

@@ -1,9 +1,9 @@
 package clientauth
 
 import (
-	"bytes"
-	"encoding/asn1"
+	"crypto/x509"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/holdfast-auth/holdfast/internal/directory"
@@ -34,25 +34,30 @@ func (a *Authenticator) authenticateCertificate(now time.Time, s *directory.Snap
 	if err != nil {
 		return nil, err
 	}
-	// A certificate that our CA issued is tls_client_auth, one registered by key
-	// is self_signed_tls_client_auth; neither does for the other.
-	if credential.Issued != (client.AuthMethod == directory.TLSClientAuth) {
+	if !authenticates(client.AuthMethod, credential) {
 		return nil, unauthenticated(client, ReasonMethodNotRegistered, nil)
 	}
 	return &Authenticated{Client: client, Credential: credential, Method: client.AuthMethod}, nil
 }
 
+// authenticates tells whether the method is that of the credential that a
+// certificate is: for tls_client_auth an authority vouches, ours or one of the
+// organisation's; for self_signed_tls_client_auth a key was registered.
+func authenticates(m directory.AuthMethod, c *directory.Credential) bool {
+	vouched := c.Issued || c.Kind == directory.TrustedCertificate
+	return vouched == (m == directory.TLSClientAuth)
+}
+
 // RecogniseCertificate finds the credential that the peer's certificate is: one
-// of this client's, usable at now, and where our CA issued it, with a chain to
-// the pool and the client's URI SAN. Used for authentication and for binding.
-// Every refusal is a *Refusal.
+// of this client's, usable at now. It has a record, and where our CA issued it, a
+// chain to the pool and the client's URI SAN; or it chains to a CA of the
+// client's organisation and has the client's registered name; or its key is a
+// registered one. Used for authentication and for binding. Every refusal is a
+// *Refusal.
 func (a *Authenticator) RecogniseCertificate(now time.Time, s *directory.Snapshot, c *directory.Client, p *mtls.Peer) (*directory.Credential, error) {
 	credential := c.Certificate(p.Thumbprint())
 	if credential == nil {
-		if s.CredentialByThumbprint(p.Thumbprint()) != nil {
-			return nil, unauthenticated(c, ReasonCertificateForeign, nil)
-		}
-		return nil, unauthenticated(c, ReasonCertificateUnknown, nil)
+		return a.recogniseUnrecorded(now, s, c, p)
 	}
 	if err := p.ValidAt(now); err != nil {
 		return nil, unauthenticated(c, ReasonCertificateExpired, err)
@@ -66,33 +71,60 @@ func (a *Authenticator) RecogniseCertificate(now time.Time, s *directory.Snapsho
 	if err := a.Pool(c.Organisation).Verify(now, p); err != nil { // a nil pool trusts nobody
 		return nil, unauthenticated(c, reasonOfChain(err), err)
 	}
-	if !onlyName(p, directory.SPIFFEID(a.TrustDomain, c.Organisation, c.ClientID)) {
+	if !onlyName(p.Leaf(), directory.SPIFFEID(a.TrustDomain, c.Organisation, c.ClientID)) {
 		return nil, unauthenticated(c, ReasonCertificateSAN, nil)
 	}
 	return credential, nil
 }
 
+// recogniseUnrecorded is for a certificate without a record of its own.
+func (a *Authenticator) recogniseUnrecorded(now time.Time, s *directory.Snapshot, c *directory.Client, p *mtls.Peer) (*directory.Credential, error) {
+	named := c.TLSName != directory.TLSName{}
+	switch {
+	case s.CredentialByThumbprint(p.Thumbprint()) != nil:
+		return nil, unauthenticated(c, ReasonCertificateForeign, nil)
+	case !named && !hasKeys(c):
+		return nil, unauthenticated(c, ReasonCertificateUnknown, nil)
+	}
+	// It may have a record since it was revoked.
+	record := s.Credential(directory.UnregisteredCertificate(c.ClientID, p.Thumbprint()))
+	if record != nil && !record.State.Accepted() || c.EndedKey(p.Leaf().PublicKey) {
+		return nil, unauthenticated(c, ReasonCertificateNotAccepted, nil)
+	}
+	if named {
+		return a.recogniseName(now, s, c, p)
+	}
+	return a.recogniseKey(now, s, c, p)
+}
+
+// recogniseName is RFC 8705 section 2.1: a chain to a CA of the application's own
+// organisation, and the one registered name.
+func (a *Authenticator) recogniseName(now time.Time, s *directory.Snapshot, c *directory.Client, p *mtls.Peer) (*directory.Credential, error) {
+	leaf := p.Leaf()
+	if err := a.anchors.pool(s.Organisation(c.Organisation)).Verify(now, p); err != nil { // a nil pool trusts nobody
+		return nil, unauthenticated(c, reasonOfChain(err), err)
+	}
+	// The pool takes a certificate that names no usage for one that is good for
+	// everything. A CA that is not ours issues for other ends too, so ours is named.
+	if !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageClientAuth) {
+		return nil, unauthenticated(c, ReasonCertificateUsage, mtls.ErrUsage)
+	}
+	found, err := hasName(leaf, c.TLSName)
+	if !found {
+		return nil, unauthenticated(c, ReasonCertificateSAN, err)
+	}
+	return &directory.Credential{
+		ID: directory.UnregisteredCertificate(c.ClientID, p.Thumbprint()), ClientID: c.ClientID, Kind: directory.TrustedCertificate,
+		State: directory.Active, Thumbprint: p.Thumbprint(), NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter,
+	}, nil
+}
+
 func reasonOfChain(err error) string {
-	if errors.Is(err, mtls.ErrExpired) || errors.Is(err, mtls.ErrNotYetValid) {
+	switch {
+	case errors.Is(err, mtls.ErrExpired), errors.Is(err, mtls.ErrNotYetValid):
 		return ReasonCertificateExpired
+	case errors.Is(err, mtls.ErrUsage):
+		return ReasonCertificateUsage
 	}
 	return ReasonCertificateUntrusted
 }
-
-// onlyName tells whether the certificate's SAN extension is exactly the one URI
-// want: no other name, of whatever kind, and no other spelling.
-func onlyName(p *mtls.Peer, want string) bool {
-	uri := asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: uniformResourceIdentifier, Bytes: []byte(want)}
-	names, _ := asn1.Marshal([]asn1.RawValue{uri}) // never fails, and no extension equals nothing
-	for _, e := range p.Leaf().Extensions {
-		if e.Id.Equal(subjectAltName) {
-			return bytes.Equal(e.Value, names)
-		}
-	}
-	return false
-}
-
-// uniformResourceIdentifier is the tag of a URI in GeneralName (RFC 5280 section 4.2.1.6).
-const uniformResourceIdentifier = 6
-
-var subjectAltName = asn1.ObjectIdentifier{2, 5, 29, 17}

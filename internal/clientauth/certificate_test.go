@@ -161,7 +161,7 @@ func TestCertificateRefused(t *testing.T) {
 			_, err := connect(w, "tls", c.Certificate)
 			return err
 		}},
-		{"advisory 33: wrong extended key usage", clientauth.ReasonCertificateUntrusted, func(w *authtest.World) error {
+		{"advisory 33: wrong extended key usage", clientauth.ReasonCertificateUsage, func(w *authtest.World) error {
 			_, err := connect(w, "tls", w.Issue("tls", func(c *x509.Certificate) {
 				c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 			}).Certificate)

@@ -25,10 +25,13 @@ const AssertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 type Authenticator struct {
 	Issuer      string // the only accepted aud
 	TrustDomain string
-	// Pool finds the CAs that an organisation's applications chain to; nil means
-	// that the organisation has none.
+	// Pool finds those of our own CAs that an organisation's applications chain to;
+	// nil means that it has none. The CAs of its own are in the snapshot.
 	Pool func(directory.OrganisationID) *mtls.Pool
+	// Published are the keys at applications' jwks_uri; nil means that none can be had.
+	Published Published
 
+	anchors    anchors
 	decoysOnce sync.Once
 	decoys     map[jose.Algorithm]*jose.PublicKey
 }
@@ -54,8 +57,9 @@ type Authenticated struct {
 // Refusal is what Authenticate returns: the *oauth.Error, and the client that
 // the request named, which it did not prove to be.
 type Refusal struct {
-	Client *directory.Client // nil when it named nobody we know
-	err    error
+	Client  *directory.Client // nil when it named nobody we know
+	err     error
+	missing *missing // what a jwks_uri may have by now; nil for nothing
 }
 
 func (r *Refusal) Error() string { return r.err.Error() }
@@ -135,5 +139,20 @@ func malformed(reason, description string) error {
 // unauthenticated is the one answer to whoever did not prove who they are; only
 // the reason, which stays inside, differs.
 func unauthenticated(named *directory.Client, reason string, cause error) error {
-	return &Refusal{named, oauth.Refuse(oauth.InvalidClient, reason, "client authentication failed", cause)}
+	f := fault{reason: reason, cause: cause}
+	return f.refuse(named)
+}
+
+// fault is why a credential is none.
+type fault struct {
+	reason  string
+	cause   error
+	missing *missing
+}
+
+func (f *fault) refuse(named *directory.Client) error {
+	return &Refusal{
+		Client: named, missing: f.missing,
+		err: oauth.Refuse(oauth.InvalidClient, f.reason, "client authentication failed", f.cause),
+	}
 }

@@ -17,7 +17,8 @@ const (
 	ReasonAssertionMissing    = "assertion_missing"
 	ReasonAssertionMalformed  = "assertion_malformed"
 	ReasonKeyUnknown          = "key_unknown"
-	ReasonKeyNotAccepted      = "key_not_accepted" // its state, or not its time
+	ReasonKeyNotAccepted      = "key_not_accepted"    // its state, or not its time
+	ReasonKeySetUnavailable   = "key_set_unavailable" // no keys could be had at the jwks_uri for too long
 	ReasonAssertionSignature  = "assertion_signature"
 	ReasonAssertionIssuer     = "assertion_issuer"
 	ReasonAssertionSubject    = "assertion_subject"
@@ -35,5 +36,6 @@ const (
 	ReasonCertificateNotAccepted = "certificate_not_accepted"
 	ReasonCertificateExpired     = "certificate_expired" // or not yet valid
 	ReasonCertificateUntrusted   = "certificate_untrusted"
+	ReasonCertificateUsage       = "certificate_usage" // not for client authentication
 	ReasonCertificateSAN         = "certificate_san"
 )

@@ -16,7 +16,8 @@ import (
 const maxCertificate = 64 << 10
 
 // RegisterKey makes an active signing-key credential of a public key. A zero
-// notAfter is no bound.
+// notAfter is no bound. With self_signed_tls_client_auth it signs no assertions:
+// certificates of this key are the application's (RFC 8705 section 2.2).
 func (d *Directory) RegisterKey(ctx context.Context, actor string, client ClientID, key *jose.PublicKey, notAfter time.Time) (Credential, error) {
 	if key == nil {
 		return Credential{}, invalid("key", "is missing")
@@ -26,8 +27,8 @@ func (d *Directory) RegisterKey(ctx context.Context, actor string, client Client
 		Key: key, Thumbprint: key.Thumbprint(), NotAfter: notAfter,
 	}
 	return d.register(ctx, actor, c, facts{"kid": key.KeyID(), "alg": key.Algorithm()}, func(of *Client, now time.Time) error {
-		if of.AuthMethod != PrivateKeyJWT {
-			return invalid("key", "a %s application signs no assertions", of.AuthMethod)
+		if of.AuthMethod == TLSClientAuth {
+			return invalid("key", "a %s application has no keys", of.AuthMethod)
 		}
 		if of.JWKSURI != "" {
 			return invalid("key", "the application's keys are those at its jwks_uri")

@@ -9,17 +9,20 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+
+	"github.com/holdfast-auth/holdfast/cnf"
 )
 
 // checkTLSName is for exactly one subject alternative name in its one spelling
 // (RFC 8705 section 2.1.2): it is compared byte for byte with the certificate's.
+// Beside private_key_jwt it names the certificates that tokens may be bound to.
 func checkTLSName(s *Snapshot, a Application) error {
 	n := a.TLSName
 	if n == (TLSName{}) {
 		return nil
 	}
-	if a.AuthMethod != TLSClientAuth {
-		return invalid("tls_client_auth_san_"+string(n.Kind), "is for tls_client_auth")
+	if a.AuthMethod != TLSClientAuth && (a.AuthMethod != PrivateKeyJWT || a.Binding != cnf.MTLS) {
+		return invalid("tls_client_auth_san_"+string(n.Kind), "is for tls_client_auth, and for private_key_jwt with tokens bound to a certificate")
 	}
 	if reason := faultOfName(n); reason != "" {
 		return invalid("tls_client_auth_san_"+string(n.Kind), "%s", reason)

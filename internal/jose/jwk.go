@@ -20,7 +20,8 @@ type members struct {
 	alg, use, kid string
 	hasAlg        bool
 	hasUse        bool
-	operations    []string // "key_ops", nil if absent
+	operations    []string         // "key_ops", nil if absent
+	chain         strictjson.Value // "x5c", nil if absent
 }
 
 // ParseJWK reads one public JWK. Private members ("d", "p", "k" ...) are
@@ -38,6 +39,19 @@ func ParseJWK(data []byte) (*PublicKey, error) {
 // kind or use that this package does not know is passed over (RFC 7517 section
 // 5); a private or symmetric key, or one kid twice, refuses the set.
 func ParseJWKSet(data []byte, most int) ([]*PublicKey, error) {
+	var keys []*PublicKey
+	err := parseSet(data, most, func(_ *members, k *PublicKey) error {
+		keys = append(keys, k)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return keys, nil
+}
+
+// parseSet calls yield for each key of a set that this package knows.
+func parseSet(data []byte, most int, yield func(j *members, k *PublicKey) error) error {
 	var list strictjson.Value
 	err := strictjson.Members(data, maxNesting, func(name string, v strictjson.Value) error {
 		if name == "keys" {
@@ -46,12 +60,11 @@ func ParseJWKSet(data []byte, most int) ([]*PublicKey, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%w: JWK set: %w", ErrKey, err)
+		return fmt.Errorf("%w: JWK set: %w", ErrKey, err)
 	}
 	if !list.IsArray() {
-		return nil, fmt.Errorf("%w: a JWK set without an array of keys", ErrKey)
+		return fmt.Errorf("%w: a JWK set without an array of keys", ErrKey)
 	}
-	var keys []*PublicKey
 	kids := make(map[string]struct{})
 	count := 0
 	err = list.Elements(maxNesting, func(element strictjson.Value) error {
@@ -68,18 +81,21 @@ func ParseJWKSet(data []byte, most int) ([]*PublicKey, error) {
 		}
 		kid := j.kid
 		if k != nil {
-			keys, kid = append(keys, k), k.kid
+			kid = k.kid
 		}
 		if _, twice := kids[kid]; twice && kid != "" {
 			return fmt.Errorf("%w: one kid twice", ErrKey)
 		}
 		kids[kid] = struct{}{}
-		return nil
+		if k == nil {
+			return nil
+		}
+		return yield(&j, k)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("JWK set, key %d: %w", count, err)
+		return fmt.Errorf("JWK set, key %d: %w", count, err)
 	}
-	return keys, nil
+	return nil
 }
 
 func parseMembers(data []byte) (members, error) {
@@ -109,6 +125,8 @@ func parseMembers(data []byte) (members, error) {
 		case "key_ops":
 			j.operations, err = v.Texts()
 			j.operations = append([]string{}, j.operations...)
+		case "x5c":
+			j.chain = v
 		case "d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv":
 			err = errors.New("a private or symmetric key")
 		}

@@ -3,11 +3,13 @@ package authtest
 import (
 	"crypto"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"math/big"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/holdfast-auth/holdfast/cnf"
@@ -106,6 +108,72 @@ func (w *World) record(client directory.ClientID, c *Certificate, issued bool) *
 		Created: w.Now, NotBefore: c.NotBefore, NotAfter: c.NotAfter,
 	}}})
 	return c
+}
+
+// Trust gives an organisation these trust anchors and no others, all active.
+func (w *World) Trust(id directory.OrganisationID, cas ...*x509.Certificate) {
+	w.T.Helper()
+	o := *w.Snapshot.Organisation(id)
+	o.Anchors = nil
+	for _, c := range cas {
+		o.Anchors = append(o.Anchors, directory.TrustAnchor{
+			ID: "ca-" + c.SerialNumber.Text(36), Certificate: c.Raw, SPKI: sha256.Sum256(c.RawSubjectPublicKeyInfo), State: directory.Active,
+		})
+	}
+	w.Apply(directory.Delta{Organisations: []directory.Organisation{o}})
+}
+
+// SetAnchor moves an organisation's trust anchor to a state.
+func (w *World) SetAnchor(id directory.OrganisationID, ca *x509.Certificate, to directory.State) {
+	w.T.Helper()
+	o := *w.Snapshot.Organisation(id)
+	o.Anchors = slices.Clone(o.Anchors)
+	for i, a := range o.Anchors {
+		if a.SPKI == sha256.Sum256(ca.RawSubjectPublicKeyInfo) {
+			o.Anchors[i].State = to
+		}
+	}
+	w.Apply(directory.Delta{Organisations: []directory.Organisation{o}})
+}
+
+// Under makes a CA that this one vouches for.
+func (w *World) Under(parent *CA, name string, edit ...func(*x509.Certificate)) *CA {
+	w.T.Helper()
+	ca := &CA{key: w.newKey()}
+	template := w.template(name)
+	template.IsCA, template.KeyUsage, template.ExtKeyUsage = true, x509.KeyUsageCertSign, nil
+	for _, e := range edit {
+		e(template)
+	}
+	ca.Certificate = w.sign(template, parent.Certificate, ca.key.Public(), parent.key)
+	return ca
+}
+
+// Sign makes a client certificate by the CA that nobody records.
+func (w *World) Sign(ca *CA, name string, edit ...func(*x509.Certificate)) *Certificate {
+	w.T.Helper()
+	template := w.template(name)
+	for _, e := range edit {
+		e(template)
+	}
+	key := w.newKey()
+	return &Certificate{Certificate: w.sign(template, ca.Certificate, key.Public(), ca.key), Key: key}
+}
+
+// SignKey makes a certificate of the public key by the CA that nobody records.
+func (w *World) SignKey(ca *CA, key crypto.PublicKey, name string) *Certificate {
+	w.T.Helper()
+	return &Certificate{Certificate: w.sign(w.template(name), ca.Certificate, key, ca.key)}
+}
+
+// OwnCertificate makes a self-signed certificate of the signer's key.
+func (w *World) OwnCertificate(s crypto.Signer, name string, edit ...func(*x509.Certificate)) *Certificate {
+	w.T.Helper()
+	template := w.template(name)
+	for _, e := range edit {
+		e(template)
+	}
+	return &Certificate{Certificate: w.sign(template, template, s.Public(), s), Key: s}
 }
 
 // Peer is the other side of a handshake that showed the chain.
