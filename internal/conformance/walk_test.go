@@ -107,7 +107,7 @@ func TestRouteWalk(t *testing.T) {
 			walked++
 			method, path, _ := strings.Cut(pattern, " ")
 			target := bases[listener] + parameter.ReplaceAllString(path, "nobody")
-			t.Run("advisory 33, "+listener+": "+pattern, func(t *testing.T) {
+			t.Run("advisories 33 and 100, "+listener+": "+pattern, func(t *testing.T) {
 				switch {
 				case slices.Contains(openRoutes[listener], pattern):
 					k.checkOpen(t, method, target)
@@ -129,11 +129,11 @@ func TestRouteWalk(t *testing.T) {
 	documents, resources := k.stack.GatewayRoutes()
 	for _, path := range documents {
 		walked++
-		t.Run("advisory 33, gateway: "+path, func(t *testing.T) { k.checkOpen(t, http.MethodGet, k.file.GatewayURL+path) })
+		t.Run("advisories 33 and 100, gateway: "+path, func(t *testing.T) { k.checkOpen(t, http.MethodGet, k.file.GatewayURL+path) })
 	}
 	for _, path := range resources {
 		walked++
-		t.Run("advisory 33, gateway: "+path, func(t *testing.T) {
+		t.Run("advisories 33 and 100, gateway: "+path, func(t *testing.T) {
 			a := k.payer
 			if path == "/reports/" {
 				a = k.reporter
