@@ -34,6 +34,13 @@ type Config struct {
 	Authority *ca.Authority
 	// Events reads at most limit audit events that follow the sequence.
 	Events func(ctx context.Context, after int64, limit int) ([]audit.Event, error)
+	// SelectEvents reads those of them that the selection fits.
+	SelectEvents func(ctx context.Context, after int64, limit int, by audit.Selection) ([]audit.Event, error)
+	// Checkpoints reads at most limit checkpoints that follow the sequence.
+	Checkpoints func(ctx context.Context, after int64, limit int) ([]audit.SignedCheckpoint, error)
+	// LastUsed is when the credentials of an application were last used, those that
+	// were not left out.
+	LastUsed func(ctx context.Context, client directory.ClientID) (map[directory.CredentialID]time.Time, error)
 	// Require lets through to next only requests whose token is good for this
 	// API and has its scope; it answers the others itself, and their event says why.
 	Require func(next http.Handler) http.Handler
@@ -59,12 +66,13 @@ type api struct{ Config }
 // New builds the handler of the admin listener.
 func New(c Config) (http.Handler, error) {
 	switch {
-	case c.Directory == nil, c.Authority == nil, c.Events == nil, c.Require == nil, c.Caller == nil,
-		c.OperatorOrganisation == "", c.Resource == "", c.Table.Now == nil, c.Table.Log == nil:
+	case c.Directory == nil, c.Authority == nil, c.Events == nil, c.SelectEvents == nil, c.Checkpoints == nil, c.LastUsed == nil,
+		c.Require == nil, c.Caller == nil, c.OperatorOrganisation == "", c.Resource == "", c.Table.Now == nil, c.Table.Log == nil:
 		return nil, errors.New("admin: a required field of Config is missing")
 	}
 	door := newDoor(c)
 	describe(door, &api{c})
+	describeAudit(door, &api{c})
 	if err := errors.Join(door.faults...); err != nil {
 		return nil, err
 	}

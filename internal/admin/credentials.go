@@ -65,21 +65,32 @@ type (
 	issuedOutput      struct{ Body IssuedCertificate }
 )
 
-func (a *api) listCredentials(_ context.Context, _ Caller, in *listCredentialsInput) (*credentialsOutput, error) {
+func (a *api) listCredentials(ctx context.Context, _ Caller, in *listCredentialsInput) (*credentialsOutput, error) {
 	c, err := a.client(in.ClientID)
 	if err != nil {
 		return nil, err
 	}
 	p := page(slices.Values(c.Credentials), in.ListQuery, func(c *directory.Credential) string { return string(c.ID) }, showCredential)
+	shown := make([]*Credential, len(p.Items))
+	for i := range p.Items {
+		shown[i] = &p.Items[i]
+	}
+	if err := a.addLastUsed(ctx, c.ClientID, shown...); err != nil {
+		return nil, err
+	}
 	return &credentialsOutput{p}, nil
 }
 
-func (a *api) showCredential(_ context.Context, _ Caller, in *credentialInput) (*credentialOutput, error) {
+func (a *api) showCredential(ctx context.Context, _ Caller, in *credentialInput) (*credentialOutput, error) {
 	c := a.Directory.Current().Credential(directory.CredentialID(in.ID))
 	if c == nil {
 		return nil, directory.ErrNotFound
 	}
-	return &credentialOutput{showCredential(c)}, nil
+	out := &credentialOutput{showCredential(c)}
+	if err := a.addLastUsed(ctx, c.ClientID, &out.Body); err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 func (a *api) moveCredential(to directory.State) func(context.Context, Caller, *credentialInput) (*credentialOutput, error) {

@@ -2,8 +2,6 @@ package admin
 
 import (
 	"cmp"
-	"context"
-	"encoding/hex"
 	"iter"
 	"slices"
 )
@@ -47,35 +45,3 @@ func page[T, V any](all iter.Seq[T], in ListQuery, id func(T) string, show func(
 	}
 	return p
 }
-
-type (
-	eventsInput struct {
-		After int64 `query:"after" minimum:"0" doc:"Sequence of the last event that is known"`
-		Limit int   `query:"limit" minimum:"1" maximum:"1000" default:"100"`
-	}
-	eventsOutput struct{ Body EventPage }
-)
-
-// EventPage is a part of the audit. Next, when there may be more, is the "after"
-// of the next page.
-type EventPage struct {
-	Items []AuditEvent `json:"items" nullable:"false"`
-	Next  int64        `json:"next,omitempty"`
-}
-
-func (a *api) listEvents(ctx context.Context, _ Caller, in *eventsInput) (*eventsOutput, error) {
-	events, err := a.Events(ctx, in.After, in.Limit)
-	if err != nil {
-		return nil, err
-	}
-	p := EventPage{Items: make([]AuditEvent, len(events))}
-	for i := range events {
-		p.Items[i] = showEvent(&events[i])
-	}
-	if len(events) == in.Limit {
-		p.Next = events[len(events)-1].Sequence
-	}
-	return &eventsOutput{p}, nil
-}
-
-func hexadecimal(hash [32]byte) string { return hex.EncodeToString(hash[:]) }

@@ -75,6 +75,4 @@ func describe(d *door, a *api) {
 	for _, v := range credentialVerbs {
 		register(d, post("/credentials/{credential_id}/"+v.name, v.summary), keepers, a.moveCredential(v.to))
 	}
-
-	register(d, get("/audit", "List audit events"), installation, a.listEvents)
 }

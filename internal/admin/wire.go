@@ -86,6 +86,7 @@ type Credential struct {
 	Created     time.Time       `json:"created"`
 	NotBefore   *time.Time      `json:"not_before,omitempty"`
 	NotAfter    *time.Time      `json:"not_after,omitempty"`
+	LastUsed    *time.Time      `json:"last_used,omitempty" doc:"When it last authenticated; up to 30 s late"`
 }
 
 // NewSigningKey registers the public half of a key that signs assertions.
@@ -175,7 +176,7 @@ func showCredential(c *directory.Credential) Credential {
 func showEvent(e *audit.Event) AuditEvent {
 	return AuditEvent{
 		Sequence: e.Sequence, At: e.At, Actor: e.Actor, Action: e.Action, Organisation: e.Organisation, Subject: e.Subject,
-		Detail: json.RawMessage(e.Detail), Previous: hexadecimal(e.Previous), Hash: hexadecimal(e.Hash),
+		Detail: e.DetailJSON(), Previous: hexadecimal(e.Previous), Hash: hexadecimal(e.Hash),
 	}
 }
 

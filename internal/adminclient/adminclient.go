@@ -12,8 +12,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-
-	"github.com/holdfast-auth/holdfast/internal/admin"
 )
 
 // maxAnswer bounds what is read of an answer, in bytes.
@@ -152,13 +150,4 @@ func (p Page) query() url.Values {
 		q.Set("limit", strconv.Itoa(p.Limit))
 	}
 	return q
-}
-
-// AuditEvents reads changes after the sequence, at most limit (0: 100).
-func (c *Client) AuditEvents(ctx context.Context, after int64, limit int) (admin.EventPage, error) {
-	q := Page{Limit: limit}.query()
-	if after > 0 {
-		q.Set("after", strconv.FormatInt(after, 10))
-	}
-	return get[admin.EventPage](ctx, c, "/audit", q)
 }

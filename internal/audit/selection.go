@@ -12,3 +12,8 @@ type Selection struct {
 	Subject      string
 	Since, Until time.Time // from Since on, before Until
 }
+
+// All tells whether it chooses every event.
+func (s Selection) All() bool {
+	return s.Actor == "" && s.Action == "" && len(s.NotNouns) == 0 && s.Organisation == "" && s.Subject == "" && s.Since.IsZero() && s.Until.IsZero()
+}

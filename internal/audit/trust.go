@@ -25,7 +25,7 @@ type TrustedKey struct {
 	Until int64 // the last checkpoint that it may sign; math.MaxInt64 for no end
 }
 
-// NewTrust begins with keys.
+// NewTrust begins with keys; an issuer "" is that of the first checkpoint.
 func NewTrust(issuer string, keys ...*jose.PublicKey) *Trust {
 	t := &Trust{Issuer: issuer}
 	for _, k := range keys {
@@ -46,6 +46,9 @@ func (t *Trust) Open(compact string) (*Checkpoint, error) {
 		return nil, err
 	}
 	signer := t.find(c.KeyID)
+	if t.Issuer == "" {
+		t.Issuer = c.Issuer // the first says whose keys these are
+	}
 	switch {
 	case c.Issuer != t.Issuer:
 		return nil, fmt.Errorf("%w: it is of another issuer", ErrCheckpoint)
