@@ -50,6 +50,7 @@ type world struct {
 	*httptest.Server
 	t          *testing.T
 	clock      *verifytest.Clock
+	store      *store.Store
 	directory  *directory.Directory
 	authority  *ca.Authority
 	issuer     *verifytest.Issuer
@@ -78,6 +79,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{t: t, clock: verifytest.NewClock()}
 	st, err := store.Open(ctx, filepath.Join(t.TempDir(), "holdfast.db"), store.Options{Create: true, Now: w.clock.Now})
 	check(t, err)
+	w.store = st
 	t.Cleanup(func() { check(t, st.Close()) })
 	kek, err := envelope.CreateKeyFile(filepath.Join(t.TempDir(), "kek"))
 	check(t, err)
@@ -137,6 +139,15 @@ func (w *world) config(url string, events func(context.Context, int64, int) ([]a
 				return nil, errDisk
 			}
 			return events(ctx, after, limit)
+		},
+		SelectEvents: w.store.SelectEvents, Checkpoints: w.store.Checkpoints,
+		LastUsed: func(ctx context.Context, client directory.ClientID) (map[directory.CredentialID]time.Time, error) {
+			uses, err := w.store.LastUsed(ctx, client)
+			used := map[directory.CredentialID]time.Time{}
+			for _, u := range uses {
+				used[u.CredentialID] = u.At
+			}
+			return used, err
 		},
 		Require:              httpmw.Require(verifier, func(*http.Request) *verify.Policy { return policy }, edge),
 		Caller:               caller,

@@ -13,6 +13,7 @@ import (
 
 	"github.com/holdfast-auth/holdfast/internal/as"
 	"github.com/holdfast-auth/holdfast/internal/clientauth/authtest"
+	"github.com/holdfast-auth/holdfast/internal/directory"
 	"github.com/holdfast-auth/holdfast/internal/jose"
 	"github.com/holdfast-auth/holdfast/internal/token"
 	"github.com/holdfast-auth/holdfast/internal/web"
@@ -43,6 +44,7 @@ func (*body) Close() error { return nil }
 func benchmarkToken(b *testing.B, w *world, c call) {
 	config := w.config()
 	config.Uses = always{}
+	config.Used = directory.NewLastUses().Note
 	s, err := as.New(config)
 	if err != nil {
 		b.Fatal(err)

@@ -60,6 +60,13 @@ func (s *Server) authenticate(now time.Time, d *directory.Snapshot, ev *web.Even
 	return caller, nil
 }
 
+// used counts an authentication that nothing stands against any more.
+func (s *Server) used(now time.Time, caller *clientauth.Authenticated) {
+	if s.Used != nil {
+		s.Used(caller.Client.ClientID, caller.Credential.ID, now)
+	}
+}
+
 // useOnce records, in one write, all that the request may use only once. It is
 // the last check: whatever failed before has burnt nothing.
 func (s *Server) useOnce(ctx context.Context, assertion, proof *token.Use) error {

@@ -61,6 +61,7 @@ func (s *Server) introspect(ctx context.Context, now time.Time, ev *web.Event, t
 	if err := s.useOnce(ctx, caller.Use, nil); err != nil {
 		return nil, err
 	}
+	s.used(now, caller)
 	claims, err := s.Keys().Parse(s.Issuer, raw)
 	if err != nil {
 		ev.Reason = "token_foreign"

@@ -47,6 +47,7 @@ func (s *Server) revoke(ctx context.Context, now time.Time, ev *web.Event, t cli
 	if err := s.useOnce(ctx, caller.Use, nil); err != nil {
 		return err
 	}
+	s.used(now, caller)
 	claims, err := s.Keys().Parse(s.Issuer, raw)
 	if err != nil {
 		ev.Reason = "token_foreign"

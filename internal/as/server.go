@@ -32,7 +32,7 @@ type Directory interface {
 	RevokeToken(ctx context.Context, actor string, client directory.ClientID, t directory.RevokedToken) error
 }
 
-// Config of a server. Every field but MTLSBase is required.
+// Config of a server. Every field but MTLSBase and Used is required.
 type Config struct {
 	Issuer string // https URL without query, fragment or trailing slash
 	// MTLSBase is the public URL, without a path, of the listener that asks for
@@ -45,7 +45,9 @@ type Config struct {
 	Nonces    *dpop.Nonces
 	TokenLife time.Duration // at most token.MaxLife
 	Random    io.Reader     // for jti
-	Now       func() time.Time
+	// Used counts that a credential has authenticated. It must neither wait nor fail.
+	Used func(directory.ClientID, directory.CredentialID, time.Time)
+	Now  func() time.Time
 }
 
 // Server answers for one issuer. Safe for concurrent use.

@@ -119,6 +119,7 @@ func (s *Server) issue(ctx context.Context, now time.Time, ev *web.Event, req to
 	if err := s.useOnce(ctx, caller.Use, b.use); err != nil { // RFC 7523 3 (7), RFC 9449 11.1
 		return tokenResponse{}, err
 	}
+	s.used(now, caller)
 	accessToken, err := keys.Mint(token.Claims{
 		Issuer:       s.Issuer,
 		Audience:     resource,

@@ -22,7 +22,7 @@ const (
 	// usesAtOnce is how many go into one transaction, so that no token request waits
 	// for a long one.
 	usesAtOnce = 1000
-	useShards  = 256
+	useShards  = 4096 // some 25 credentials in each at most, which a new one copies
 )
 
 // LastUse is when a credential last authenticated. Its id is a credential's, or,
@@ -70,7 +70,7 @@ func NewLastUses() *LastUses {
 }
 
 func (u *LastUses) shard(k useKey) *useShard {
-	return &u.shards[uint8(maphash.String(u.seed, string(k.credential)))]
+	return &u.shards[maphash.String(u.seed, string(k.credential))%useShards]
 }
 
 // Note counts a use at now.

@@ -64,11 +64,14 @@ func (s *Server) auditRoutes(path string, feed *guard) []web.Route {
 	}
 }
 
-// finish writes what is not to wait for the next start: a checkpoint of all that
-// was changed here.
+// finish writes what is not to wait for the next start, and what nobody else
+// knows: last uses, and a checkpoint of all that was changed here.
 func (s *Server) finish(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
 	defer cancel()
+	if err := s.lastUses.Flush(ctx, s.store.AddLastUsed); err != nil {
+		s.process.Log.ErrorContext(ctx, "last uses were not stored at the end", "cause", err.Error())
+	}
 	if err := s.checkpoints.Make(ctx); err != nil {
 		s.process.Log.ErrorContext(ctx, "no checkpoint at the end", "cause", err.Error())
 	}

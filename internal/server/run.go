@@ -81,6 +81,7 @@ func (s *Server) Run(ctx context.Context, l Listeners) (err error) {
 	g.Go(func() error { return s.store.Run(failing) })
 	g.Go(func() error { return s.keepHouse(failing) })
 	g.Go(func() error { return s.checkpoints.Run(failing) })
+	g.Go(func() error { return s.keepUses(failing) })
 
 	front, fronts := errgroup.WithContext(ctx)
 	serveUntil := func(listener net.Listener, h http.Handler, asksClient bool) {

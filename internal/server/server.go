@@ -42,6 +42,7 @@ type Server struct {
 	authority   *ca.Authority
 	keys        *token.Keys
 	checkpoints *checkpoint.Maker
+	lastUses    *directory.LastUses
 	metrics     *metrics.Metrics
 	tls         *certificates
 	tables      tables
@@ -88,7 +89,7 @@ func open(ctx context.Context, cfg *config.Serve, p Process, how store.Options) 
 		}
 	}()
 	s = &Server{
-		cfg: cfg, process: p, store: st, ending: make(chan struct{}),
+		cfg: cfg, process: p, store: st, ending: make(chan struct{}), lastUses: directory.NewLastUses(),
 		nonces: dpop.NewNonces(kek.Derive("dpop nonces")), // every node with this key accepts each other's
 	}
 	if err := s.identify(ctx); err != nil {
@@ -223,6 +224,7 @@ func (s *Server) authorizationServer(trustDomain string) (*as.Server, error) {
 		TokenLife: s.cfg.Token.Life,
 		Random:    rand.Reader,
 		Now:       s.process.Now,
+		Used:      s.lastUses.Note,
 	})
 }
 

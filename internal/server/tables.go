@@ -109,8 +109,8 @@ func (s *Server) adminTable(g *guard) (http.Handler, error) {
 	return admin.New(admin.Config{
 		Directory: s.directory,
 		Authority: s.authority,
-		Events:    s.store.Events,
-		Require:   g.Require,
+		Events:    s.store.Events, SelectEvents: s.store.SelectEvents, Checkpoints: s.store.Checkpoints, LastUsed: s.lastUsed,
+		Require: g.Require,
 		Caller: func(ctx context.Context) (admin.Caller, bool) {
 			grant, ok := grantFrom(ctx)
 			if !ok {
