@@ -167,6 +167,28 @@ export function cases(name, library) {
     await tokenOf(app, { fetch: custom })
     await assert.rejects(tokenOf(app, { fetch: custom }), refused(400, 'invalid_dpop_proof'))
   })
+  test(title('an assertion that got a token is refused at introspection and revocation'), async () => {
+    const app = named('es256')
+    const { custom, sent } = recording(app)
+    const { access_token } = await tokenOf(app, { fetch: custom })
+    const used = new URLSearchParams(sent[0].body)
+    for (const endpoint of [dev.introspection_endpoint, dev.revocation_endpoint]) {
+      const body = new URLSearchParams({ token: access_token })
+      for (const each of ['client_assertion', 'client_assertion_type']) body.set(each, used.get(each))
+      const answer = await fetchAs()(endpoint, { method: 'POST', headers: { 'content-type': 'application/x-www-form-urlencoded' }, body: String(body) })
+      assert.equal(answer.status, 401, endpoint)
+      assert.equal((await answer.json()).error, 'invalid_client')
+    }
+    assert.equal((await library.introspect(named('server'), access_token)).active, true, 'it lives on')
+  })
+  test(title('introspection and revocation refuse another application’s certificate'), async () => {
+    const { access_token } = await tokenOf(named('ca'))
+    for (const thief of ['stranger-ca', 'stranger-own', 'ca']) {
+      await assert.rejects(library.introspect(withCertificateOf(named('server-ca'), named(thief)), access_token), refused(401, 'invalid_client'), thief)
+    }
+    await assert.rejects(library.revoke(withCertificateOf(named('ca'), named('stranger-ca')), access_token), refused(401, 'invalid_client'))
+    assert.equal((await library.introspect(named('server-ca'), access_token)).active, true, 'it lives on')
+  })
   test(title('a replayed request is refused whole'), async () => {
     const app = named('ps256')
     const { custom, sent } = recording(app)

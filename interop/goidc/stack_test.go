@@ -85,7 +85,13 @@ func start(t *testing.T) *world {
 		if err := server.Process.Signal(os.Interrupt); err != nil {
 			t.Errorf("the server had ended: %v", err)
 		}
-		<-ended
+		select {
+		case <-ended:
+		case <-time.After(30 * time.Second):
+			t.Error("the server did not end within 30 s")
+			server.Process.Kill()
+			<-ended
+		}
 		log.Close()
 	})
 	deadline := time.After(30 * time.Second)
