@@ -2,6 +2,7 @@ package dpop
 
 import (
 	"encoding/base64"
+	"encoding/binary"
 	"strings"
 	"testing"
 	"time"
@@ -73,4 +74,29 @@ func BenchmarkNonceCheck(b *testing.B) {
 			b.Fatal("refused")
 		}
 	}
+}
+
+// FuzzNonce: what is accepted is, letter by letter, what was issued for that key at
+// the time that it tells.
+func FuzzNonce(f *testing.F) {
+	n, now := NewNonces([32]byte{1}), time.Unix(1_800_000_000, 0)
+	good := n.Issue(now, cnf.Thumbprint{2})
+	f.Add(good)
+	f.Add(good[:len(good)-1])
+	f.Add(n.Issue(now.Add(-9*time.Minute), cnf.Thumbprint{2}))
+	f.Add(n.Issue(now, cnf.Thumbprint{3}))
+	f.Add("")
+	f.Fuzz(func(t *testing.T, nonce string) {
+		if !n.Check(now, nonce, cnf.Thumbprint{2}, time.Time{}) {
+			return
+		}
+		b, err := base64.RawURLEncoding.DecodeString(nonce)
+		if err != nil {
+			t.Fatal(err)
+		}
+		issued := time.Unix(0, int64(binary.BigEndian.Uint64(b)))
+		if nonce != n.Issue(issued, cnf.Thumbprint{2}) || now.Sub(issued) >= 10*time.Minute || issued.Sub(now) > MaxAhead {
+			t.Errorf("accepted %q of %v", nonce, issued)
+		}
+	})
 }

@@ -88,6 +88,7 @@ func writeFault(w http.ResponseWriter, f *fault) {
 		body = []byte(`{}`)
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(f.Status)
 	_, _ = w.Write(body)
 }

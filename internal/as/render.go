@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/holdfast-auth/holdfast/internal/oauth"
@@ -34,8 +35,8 @@ func Render(w http.ResponseWriter, r *web.Request, err error) {
 	if e.RetryAfter > 0 {
 		h.Set("Retry-After", strconv.FormatInt(int64((e.RetryAfter+time.Second-1)/time.Second), 10))
 	}
-	if e.Code == oauth.InvalidClient && len(r.Header["Authorization"]) > 0 {
-		h.Set("WWW-Authenticate", `Basic realm="holdfast"`)
+	if authorization := r.Header["Authorization"]; e.Code == oauth.InvalidClient && len(authorization) > 0 {
+		h.Set("WWW-Authenticate", challenge(authorization[0]))
 	}
 	b := append(make([]byte, 0, 256), `{"error":`...)
 	b = strictjson.AppendText(b, string(e.Code))
@@ -44,6 +45,15 @@ func Render(w http.ResponseWriter, r *web.Request, err error) {
 		b = strictjson.AppendText(b, e.Description)
 	}
 	_ = writeJSON(w, e.Status, append(b, '}')) // the client is gone; the event is written all the same
+}
+
+// challenge matches the scheme that the client used (RFC 6749 section 5.2). Who
+// calls introspection with an access token is told what RFC 7662 section 2.3 says.
+func challenge(authorization string) string {
+	if scheme, _, _ := strings.Cut(authorization, " "); strings.EqualFold(scheme, "Bearer") {
+		return `Bearer realm="holdfast", error="invalid_token"`
+	}
+	return `Basic realm="holdfast"`
 }
 
 // wordOther words a refusal of the table itself, and bugs. A path or method

@@ -393,10 +393,15 @@ func TestUnauthenticatedAnswersAreEqual(t *testing.T) {
 		}
 	})
 	t.Run("RFC 6749 §5.2: WWW-Authenticate answers an Authorization header", func(t *testing.T) {
-		a := w.do(call{form: url.Values{"grant_type": {"client_credentials"}}, header: http.Header{"Authorization": {"Basic and0Ong="}}})
-		w.refusal(a, 401, "invalid_client", clientauth.ReasonMethodNotOffered)
-		if a.Header().Get("WWW-Authenticate") != `Basic realm="holdfast"` {
-			t.Errorf("header %v", a.Header())
+		for authorization, want := range map[string]string{
+			"Basic and0Ong=": `Basic realm="holdfast"`, "Sesame": `Basic realm="holdfast"`, "": `Basic realm="holdfast"`,
+			"Bearer x": `Bearer realm="holdfast", error="invalid_token"`, "BEARER x": `Bearer realm="holdfast", error="invalid_token"`,
+		} {
+			a := w.do(call{form: url.Values{"grant_type": {"client_credentials"}}, header: http.Header{"Authorization": {authorization}}})
+			w.refusal(a, 401, "invalid_client", clientauth.ReasonMethodNotOffered)
+			if got := a.Header().Get("WWW-Authenticate"); got != want {
+				t.Errorf("%q: %s", authorization, got)
+			}
 		}
 	})
 }

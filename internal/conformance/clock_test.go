@@ -138,6 +138,9 @@ func TestClockOfCredentials(t *testing.T) {
 		}
 		leaf, err := x509.ParseCertificate(a.certificate.Certificate[0])
 		must(t, err)
+		if back := w.clock.Now().Sub(leaf.NotBefore); back != 5*time.Minute {
+			t.Errorf("backdated %v, want 5 min", back)
+		}
 		token := got.text("access_token")
 		w.pass(t, leaf.NotAfter.Sub(w.clock.Now())-time.Second)
 		w.send(t, a.resourceRequest(t, token)).served()
@@ -235,4 +238,34 @@ func TestClockOfNonces(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestClockOfDoubt: for its first 100 s a gateway cannot know which proofs were used
+// before it began, and demands a nonce that was issued since.
+func TestClockOfDoubt(t *testing.T) {
+	w := start(t)
+	a := w.application(t, variants[0])
+	token := a.token(t)
+	before := w.send(t, a.resourceRequest(t, token)).header.Get("DPoP-Nonce") // of a gateway with the same configuration
+	w.pass(t, time.Second)
+	gateway := w.secondGateway(t)
+	ask := func(nonce string) *answer {
+		r := a.clientOf(t, gateway)
+		r.method, r.url, r.header = http.MethodGet, secondURL+"/payments/1", http.Header{"Authorization": {"DPoP " + token}}
+		payload := claims{"ath": ath(token)}
+		if nonce != "" {
+			payload["nonce"] = nonce
+		}
+		r.header.Set("DPoP", a.proof(t, r.method, r.url, nil, payload))
+		return w.send(t, r)
+	}
+	ask(before).denied(401, "use_dpop_nonce", "nonce_required")
+	w.pass(t, 99*time.Second)
+	got := ask("")
+	got.denied(401, "use_dpop_nonce", "nonce_required")
+	ask(got.header.Get("DPoP-Nonce")).served()
+	ask(before).denied(401, "use_dpop_nonce", "nonce_required")
+	w.pass(t, time.Second)
+	ask("").served()
+	ask(before).served() // a nonce of the same secret, and in its time
 }

@@ -95,9 +95,16 @@ func checkOtherEndpoints(t *testing.T, w *world, document map[string]any) {
 		"/authorize", "/par", "/as/par.oauth2", "/request", "/userinfo", "/device_authorization", "/device", "/bc-authorize", "/ciba",
 		"/logout", "/end_session", "/session/end", "/oauth2/token", "/token/", "/register", "/registration", "/login", "/.well-known/webfinger",
 	}
+	var named []any
+	for _, value := range document {
+		named = append(named, value)
+	}
+	for _, value := range document["mtls_endpoint_aliases"].(map[string]any) {
+		named = append(named, value)
+	}
 	for _, base := range []string{w.file.Issuer, w.mtlsBase} {
 		for _, path := range paths {
-			if document["registration_endpoint"] == base+path {
+			if slices.ContainsFunc(named, func(url any) bool { return url == base+path }) {
 				continue
 			}
 			for _, method := range []string{http.MethodGet, http.MethodPost} {
@@ -242,8 +249,8 @@ func checkOtherMethods(t *testing.T, w *world) {
 			change(r)
 			got := w.send(t, r)
 			got.refused(401, "invalid_client")
-			basic := strings.HasPrefix(got.header.Get("WWW-Authenticate"), "Basic ")
-			if basic != (r.header.Get("Authorization") != "") { // RFC 6749 section 5.2
+			scheme, _, _ := strings.Cut(got.header.Get("WWW-Authenticate"), " ")
+			if used, _, _ := strings.Cut(r.header.Get("Authorization"), " "); scheme != used { // RFC 6749 section 5.2
 				t.Errorf("%s %s: WWW-Authenticate %q", name, path, got.header.Get("WWW-Authenticate"))
 			}
 		}

@@ -216,6 +216,11 @@ func clientRows(t *testing.T) []row {
 		r.challenge = `Basic realm="`
 		return r
 	}
+	bearer := func(name string, change func(*testing.T, *application, *request)) row {
+		r := basic(name, change)
+		r.challenge = `Bearer realm="holdfast", error="invalid_token"` // RFC 7662 section 2.3
+		return r
+	}
 	ended := func(name string, of variant, end func(t *testing.T, a *application) error) row {
 		r := refused(name, of, func(t *testing.T, a *application, _ *request) { must(t, end(t, a)) })
 		r.over = "the credential has ended"
@@ -229,7 +234,8 @@ func clientRows(t *testing.T) []row {
 		refused("bad secret", byKey, both(del("client_assertion", "client_assertion_type"), set("client_secret", "sesame"))),
 		basic("bad secret in Basic", header("Authorization", "Basic eDp5")),
 		basic("Basic that is none", header("Authorization", "Basic !")),
-		basic("a bearer token", header("Authorization", "Bearer eDp5")),
+		bearer("a bearer token", header("Authorization", "Bearer eDp5")),
+		bearer("a bearer token, in lower case", header("Authorization", "bearer eDp5")),
 		basic("an empty Authorization", header("Authorization", "")),
 
 		ended("suspended application", byKey, func(t *testing.T, a *application) error {

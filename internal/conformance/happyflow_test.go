@@ -190,3 +190,32 @@ func handshake(w *world, address string, version uint16, suites []uint16) error 
 	}
 	return err
 }
+
+// TestDateOnEveryAnswer asks each listener for what it has and for what it has not,
+// over both versions of HTTP. send checks the field of every answer; here is one of each.
+func TestDateOnEveryAnswer(t *testing.T) {
+	w := start(t)
+	statuses := map[int]bool{}
+	bases := map[string]string{"public": w.file.Issuer, "mtls": w.mtlsBase, "admin": w.file.AdminURL, "gateway": w.file.GatewayURL}
+	for _, h2 := range []bool{false, true} {
+		c := w.client(nil)
+		c.Transport.(*http.Transport).ForceAttemptHTTP2 = h2
+		for _, base := range bases {
+			for _, path := range []string{"/", "/token", "/.well-known/jwks.json", "/feed", "/readyz", "/v1/applications", "/payments/1", "/%2e%2e/x", "//", "/nothing"} {
+				for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodOptions, http.MethodDelete, "SESAME"} {
+					got := w.send(t, &request{client: c, method: method, url: base + path})
+					statuses[got.status] = true
+					if (got.proto == 2) != h2 {
+						t.Errorf("HTTP/%d", got.proto)
+					}
+				}
+			}
+		}
+		c.CloseIdleConnections()
+	}
+	for _, status := range []int{200, 400, 401, 404, 405} {
+		if !statuses[status] {
+			t.Errorf("no answer was %d", status)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -231,6 +232,9 @@ func checkRawProofs(t *testing.T, w *world, a *application, p place, token strin
 		p.refuses(got, "proof_malformed")
 	}
 	p.refuses(send(flip(good, len(good)-10)), "proof_signature")
+	k := sharedRSA(t)
+	header, payload := parts(t, good)
+	p.refuses(send(k.compact(t, header.with(claims{"alg": "RS256", "jwk": k.jwk}), payload)), "proof_malformed")
 	p.refuses(send(), "proof_missing")
 	other := p.request(t, a, token).header.Get("DPoP")
 	if got := send(good, other); p.name == "resource" {
@@ -241,6 +245,18 @@ func checkRawProofs(t *testing.T, w *world, a *application, p place, token strin
 	r := p.request(t, a, token)
 	r.header["Dpop"] = []string{good}
 	p.accepts(w.send(t, r)) // none of these has burnt its jti
+}
+
+// rsaKey is one for all, as it takes long to make.
+var rsaKey struct {
+	sync.Once
+	key *key
+}
+
+func sharedRSA(t *testing.T) *key {
+	t.Helper()
+	rsaKey.Do(func() { rsaKey.key = newKey(t, "PS256") })
+	return rsaKey.key
 }
 
 // checkProofsOfTokens are what is wrong between a proof and a token.
