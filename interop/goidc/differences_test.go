@@ -18,6 +18,7 @@ func families() []family {
 		{"assertion", []string{"es256", "es256-mtls"}, assertions()},
 		{"proof", []string{"es256"}, proofs()},
 		{"certificate", []string{"ca", "own", "es256-mtls"}, certificates()},
+		{"listener", []string{"es256", "ps256", "eddsa"}, listeners()},
 		{"method", []string{"es256", "es256-mtls", "ca"}, methods()},
 		{"pair", []string{"es256"}, pairs()},
 		{"form", []string{"es256", "ps256", "eddsa", "ca"}, forms()},

@@ -329,6 +329,27 @@ func certificates() []mutation {
 	}
 }
 
+// listeners are about a client with a proof at the listener that asks for certificates.
+func listeners() []mutation {
+	there := func(name string, f func(d *draft)) mutation {
+		return mutation{name, func(d *draft) {
+			d.mtls = true
+			d.prove(newKey())
+			f(d)
+		}}
+	}
+	return []mutation{
+		there("no certificate", func(*draft) {}),
+		there("a stranger's certificate", func(d *draft) { d.shown = d.w.Applications["stranger-ca"].certificate }),
+		there("a certificate that nobody vouches for", func(d *draft) { d.shown = d.w.Applications["stranger-own"].certificate }),
+		there("htu of the public listener", func(d *draft) { d.proof.claims.set("htu", d.w.Dev.TokenEndpoint) }),
+		there("a certificate and no proof", func(d *draft) {
+			d.shown = d.w.Applications["ca"].certificate
+			d.proof = nil
+		}),
+	}
+}
+
 // twin is a certificate with the names of another and a key of its own.
 func twin(of *x509.Certificate, life time.Duration) *tls.Certificate {
 	key := newKey()

@@ -27,7 +27,7 @@ var differences = []difference{
 	{"base64url has no line breaks (RFC 7515 section 2)", "refused: request", "issued", []string{"assertion: a line break in the signature"}},
 	{"a proof key has the strength that any key must have: RSA of 2048 bits (FAPI 2.0 section 5.4.1)", "refused: request", "issued", []string{"proof: an RSA key of 1024 bits"}},
 	{"htu is this endpoint at this listener, whose path does not end in a slash (RFC 9449 section 4.3)", "refused: request", "issued", []string{
-		"proof: htu with a slash behind it", "proof: htu of the mTLS listener"}},
+		"proof: htu with a slash behind it", "proof: htu of the mTLS listener", "listener: htu of the public listener"}},
 	{"iat of a proof is at most 60 s old", "refused: request", "issued", []string{"proof: iat 2 min ago"}},
 	{"nonce is a string (RFC 9449 section 4.2), and one that is there is one of ours (section 4.3); go-oidc has none", "refused: request", "issued", []string{"proof: nonce a number"}},
 	{"a nonce that is there is one of ours (RFC 9449 section 4.3), or the client is told the right one; go-oidc has none", "refused: nonce", "issued", []string{"proof: nonce made up"}},
@@ -78,6 +78,8 @@ var differences = []difference{
 	{"a scope that was asked for twice is granted once", "issued", "issued", []string{"form: scope one and the same twice"}},
 	{"no scope asked for is all that is granted of the resource (RFC 6749 section 3.3 leaves the default to us); go-oidc grants none", "issued", "issued", []string{
 		"form: scope absent", "form: scope empty"}},
+	{"tokens of a client registered for DPoP are bound to the proof's key alone: a certificate beside it says nothing", "issued: jkt,", "issued: jkt and x5t#S256,", []string{
+		"listener: a stranger's certificate", "listener: a certificate that nobody vouches for"}},
 
 	// Both refuse, by another code.
 	{"a request that no client authentication can be read from is invalid_request (RFC 6749 section 5.2)", "refused: request", "refused: client", []string{
