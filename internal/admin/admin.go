@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"time"
 
 	"github.com/holdfast-auth/holdfast/internal/audit"
 	"github.com/holdfast-auth/holdfast/internal/ca"
 	"github.com/holdfast-auth/holdfast/internal/directory"
+	"github.com/holdfast-auth/holdfast/internal/enrol"
 	"github.com/holdfast-auth/holdfast/internal/web"
 )
 
@@ -32,6 +32,7 @@ func (c Caller) actor() string { return string(c.ClientID) }
 type Config struct {
 	Directory *directory.Directory
 	Authority *ca.Authority
+	Enrolment *enrol.Service
 	// Events reads at most limit audit events that follow the sequence.
 	Events func(ctx context.Context, after int64, limit int) ([]audit.Event, error)
 	// SelectEvents reads those of them that the selection fits.
@@ -66,7 +67,7 @@ type api struct{ Config }
 // New builds the handler of the admin listener.
 func New(c Config) (http.Handler, error) {
 	switch {
-	case c.Directory == nil, c.Authority == nil, c.Events == nil, c.SelectEvents == nil, c.Checkpoints == nil, c.LastUsed == nil,
+	case c.Directory == nil, c.Authority == nil, c.Enrolment == nil, c.Events == nil, c.SelectEvents == nil, c.Checkpoints == nil, c.LastUsed == nil,
 		c.Require == nil, c.Caller == nil, c.OperatorOrganisation == "", c.Resource == "", c.Table.Now == nil, c.Table.Log == nil:
 		return nil, errors.New("admin: a required field of Config is missing")
 	}
@@ -85,6 +86,3 @@ func New(c Config) (http.Handler, error) {
 	c.Table.Render = renderTable
 	return web.NewTable(c.Table, append(routes, c.Routes...)), nil
 }
-
-// defaultLife of a certificate that is issued by hand.
-const defaultLife = 90 * 24 * time.Hour

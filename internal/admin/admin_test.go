@@ -236,7 +236,7 @@ func TestCertificates(t *testing.T) {
 		}
 		intermediates, roots := x509.NewCertPool(), x509.NewCertPool()
 		intermediates.AppendCertsFromPEM(pem.EncodeToMemory(between))
-		roots.AddCert(w.authority.Root())
+		roots.AddCert(w.authority.Roots()[0])
 		_, err = leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: intermediates, CurrentTime: w.clock.Now(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
 		check(t, err)
 		if want := "spiffe://" + trustDomain + "/organisation/" + app.Organisation + "/application/" + app.ClientID; leaf.URIs[0].String() != want {

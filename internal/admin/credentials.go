@@ -52,17 +52,12 @@ type (
 		ApplicationPath
 		Body NewCertificate
 	}
-	issueCertificateInput struct {
-		ApplicationPath
-		Body NewRequest
-	}
 	dpopKeyInput struct {
 		ApplicationPath
 		JKT string `path:"jkt" doc:"RFC 7638 SHA-256 thumbprint, base64url"`
 	}
 	credentialOutput  struct{ Body Credential }
 	credentialsOutput struct{ Body Page[Credential] }
-	issuedOutput      struct{ Body IssuedCertificate }
 )
 
 func (a *api) listCredentials(ctx context.Context, _ Caller, in *listCredentialsInput) (*credentialsOutput, error) {
@@ -131,31 +126,6 @@ func (a *api) registerCertificate(ctx context.Context, caller Caller, in *regist
 		return nil, err
 	}
 	return &credentialOutput{showCredential(&c)}, nil
-}
-
-func (a *api) issueCertificate(ctx context.Context, caller Caller, in *issueCertificateInput) (*issuedOutput, error) {
-	csr, err := onePEM("csr", in.Body.CSR, "CERTIFICATE REQUEST")
-	if err != nil {
-		return nil, err
-	}
-	client, err := a.client(in.ClientID)
-	if err != nil {
-		return nil, err
-	}
-	life := defaultLife
-	if in.Body.LifeSeconds > 0 {
-		life = time.Duration(in.Body.LifeSeconds) * time.Second
-	}
-	c, chain, err := a.Authority.IssueClient(ctx, caller.actor(), client, csr, life)
-	if err != nil {
-		return nil, err
-	}
-	_ = a.Directory.Refresh(ctx) // in force at once; without it, within 500 ms
-	out := IssuedCertificate{CredentialID: string(c.ID), ClientID: string(c.ClientID), Thumbprint: c.Thumbprint.String(), NotAfter: c.NotAfter}
-	for _, der := range chain {
-		out.Chain += string(certificatePEM(der))
-	}
-	return &issuedOutput{out}, nil
 }
 
 func (a *api) revokeDPoPKey(ctx context.Context, caller Caller, in *dpopKeyInput) (*credentialOutput, error) {

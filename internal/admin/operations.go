@@ -69,10 +69,10 @@ func describe(d *door, a *api) {
 	register(d, get("/applications/{client_id}/credentials", "List credentials"), operators, a.listCredentials)
 	register(d, create("/applications/{client_id}/signing-keys", "Register signing key"), keepers, a.registerKey)
 	register(d, create("/applications/{client_id}/certificates", "Register certificate"), keepers, a.registerCertificate)
-	register(d, create("/applications/{client_id}/certificate-requests", "Issue certificate"), keepers, a.issueCertificate)
 	register(d, post("/applications/{client_id}/dpop-keys/{jkt}/revoke", "Revoke DPoP key"), keepers, a.revokeDPoPKey)
 	register(d, get("/credentials/{credential_id}", "Show credential"), operators, a.showCredential)
 	for _, v := range credentialVerbs {
 		register(d, post("/credentials/{credential_id}/"+v.name, v.summary), keepers, a.moveCredential(v.to))
 	}
+	describeCertificates(d, a)
 }

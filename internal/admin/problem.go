@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -17,6 +18,15 @@ type fault struct {
 	*huma.ErrorModel
 	reason string
 	cause  error
+	retry  int // seconds, with 503
+}
+
+// GetHeaders is how the framework asks for header fields of an error.
+func (f *fault) GetHeaders() http.Header {
+	if f.retry == 0 {
+		return nil
+	}
+	return http.Header{"Retry-After": {strconv.Itoa(f.retry)}}
 }
 
 func newFault(status int, reason, detail string, fields ...*huma.ErrorDetail) *fault {
@@ -34,6 +44,9 @@ func faultOf(err error) *fault {
 	if invalid, ok := errors.AsType[*directory.InvalidError](err); ok {
 		return newFault(http.StatusUnprocessableEntity, "not_valid", "validation failed",
 			&huma.ErrorDetail{Message: invalid.Reason, Location: "body." + invalid.Field})
+	}
+	if f := certificateFault(err); f != nil {
+		return f
 	}
 	switch {
 	case errors.Is(err, directory.ErrNotFound):

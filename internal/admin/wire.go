@@ -75,7 +75,7 @@ type NewApplication struct {
 type Credential struct {
 	ID          string          `json:"credential_id"`
 	ClientID    string          `json:"client_id"`
-	Kind        string          `json:"kind" enum:"signing_key,certificate,dpop_key"`
+	Kind        string          `json:"kind" enum:"signing_key,certificate,dpop_key,server_certificate"`
 	State       string          `json:"state"`
 	KeyID       string          `json:"kid,omitempty"`
 	Algorithm   string          `json:"alg,omitempty"`
@@ -98,21 +98,6 @@ type NewSigningKey struct {
 // NewCertificate registers a certificate that the application made itself.
 type NewCertificate struct {
 	Certificate string `json:"certificate" maxLength:"65536" doc:"One certificate, PEM"`
-}
-
-// NewRequest asks for a certificate of our own authority.
-type NewRequest struct {
-	CSR         string `json:"csr" maxLength:"65536" doc:"PKCS#10, PEM"`
-	LifeSeconds int64  `json:"life_seconds,omitempty" minimum:"1" maximum:"7776000" doc:"90 days when omitted"`
-}
-
-// IssuedCertificate is the answer: the credential and its chain.
-type IssuedCertificate struct {
-	CredentialID string    `json:"credential_id"`
-	ClientID     string    `json:"client_id"`
-	Thumbprint   string    `json:"thumbprint" doc:"x5t#S256"`
-	Chain        string    `json:"chain" doc:"PEM, leaf first, without the root"`
-	NotAfter     time.Time `json:"not_after"`
 }
 
 // AuditEvent is one change, as it stands in the hash chain.

@@ -28,6 +28,7 @@ import (
 	"github.com/holdfast-auth/holdfast/internal/audit"
 	"github.com/holdfast-auth/holdfast/internal/ca"
 	"github.com/holdfast-auth/holdfast/internal/directory"
+	"github.com/holdfast-auth/holdfast/internal/enrol"
 	"github.com/holdfast-auth/holdfast/internal/envelope"
 	"github.com/holdfast-auth/holdfast/internal/jose"
 	"github.com/holdfast-auth/holdfast/internal/keyring"
@@ -53,6 +54,7 @@ type world struct {
 	store      *store.Store
 	directory  *directory.Directory
 	authority  *ca.Authority
+	enrolment  *enrol.Service
 	issuer     *verifytest.Issuer
 	client     *verifytest.Client
 	owner      directory.Organisation // the operator's
@@ -85,10 +87,11 @@ func newWorld(t *testing.T) *world {
 	check(t, err)
 	ring := &keyring.Ring{Store: st, KEK: kek, Now: w.clock.Now}
 	check(t, ca.Create(ctx, ring, trustDomain))
-	w.authority, err = ca.Open(ctx, ring, st, trustDomain, w.clock.Now)
+	w.authority, err = ca.Open(ctx, ca.Config{Ring: ring, Store: st, TrustDomain: trustDomain, CRLBase: "https://as.example/crl", Now: w.clock.Now})
 	check(t, err)
 	w.directory, err = directory.Open(ctx, st, w.clock.Now)
 	check(t, err)
+	w.enrolment = &enrol.Service{Store: st, Authority: w.authority, Directory: w.directory, Now: w.clock.Now}
 	w.owner, err = w.directory.CreateOrganisation(ctx, "system", directory.Organisation{Name: "operator"})
 	check(t, err)
 	_, err = w.directory.CreateResource(ctx, "system", directory.Resource{URI: resource, Organisation: w.owner.ID, Name: "admin", Scopes: []string{"admin"}})
@@ -130,7 +133,7 @@ func (w *world) config(url string, events func(context.Context, int64, int) ([]a
 	edge, err := httpmw.NewEdge(url)
 	check(w.t, err)
 	return admin.Config{
-		Directory: w.directory, Authority: w.authority,
+		Directory: w.directory, Authority: w.authority, Enrolment: w.enrolment,
 		Events: func(ctx context.Context, after int64, limit int) ([]audit.Event, error) {
 			w.mu.Lock()
 			broken := w.brokenRead

@@ -62,7 +62,7 @@ func newStack(t *testing.T) *stack {
 	s.must(err)
 	ring := &keyring.Ring{Store: db, KEK: kek, Now: time.Now}
 	s.must(ca.Create(ctx, ring, authtest.TrustDomain))
-	s.ca, err = ca.Open(ctx, ring, db, authtest.TrustDomain, time.Now)
+	s.ca, err = ca.Open(ctx, ca.Config{Ring: ring, Store: db, TrustDomain: authtest.TrustDomain, Now: time.Now})
 	s.must(err)
 	s.keys, err = token.OpenKeys(ctx, ring)
 	s.must(err)
@@ -100,7 +100,7 @@ func (s *stack) must(err error) {
 func (s *stack) start(l net.Listener, name string, askClient bool, routes []web.Route) {
 	key, err := jose.GenerateKey(jose.ES256, rand.Reader)
 	s.must(err)
-	chain, err := s.ca.IssueServer(key.Public(), []string{"127.0.0.1"})
+	chain, err := s.ca.IssueListener(s.t.Context(), key.Public(), []string{"127.0.0.1"})
 	s.must(err)
 	certificate := &tls.Certificate{Certificate: chain, PrivateKey: key}
 	server := &http.Server{
@@ -145,7 +145,7 @@ func (s *stack) application(method directory.AuthMethod, binding cnf.Method) dir
 func (s *stack) client(certificate *tls.Certificate) *http.Client {
 	s.t.Helper()
 	roots := x509.NewCertPool()
-	roots.AddCert(s.ca.Root())
+	roots.AddCert(s.ca.Roots()[0])
 	config, err := mtls.ClientConfig(roots, func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 		if certificate == nil {
 			return &tls.Certificate{}, nil
@@ -290,10 +290,10 @@ func (s *stack) enrol(id directory.ClientID) *tls.Certificate {
 	s.must(err)
 	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
 	s.must(err)
-	_, chain, err := s.ca.IssueClient(s.t.Context(), "operator", s.dir.Current().Client(id), csr, time.Hour)
+	issued, err := s.ca.Issue(s.t.Context(), ca.Request{Actor: "operator", Client: s.dir.Current().Client(id), Profile: ca.ClientTransport, CSR: csr, Life: time.Hour})
 	s.must(err)
 	s.must(s.dir.Refresh(s.t.Context()))
-	return &tls.Certificate{Certificate: chain, PrivateKey: key}
+	return &tls.Certificate{Certificate: issued.Chain, PrivateKey: key}
 }
 
 func TestAdvisory47OneUseOf64(t *testing.T) {

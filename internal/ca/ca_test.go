@@ -31,7 +31,10 @@ import (
 	"github.com/holdfast-auth/holdfast/mtls"
 )
 
-const trustDomain = "holdfast.example"
+const (
+	trustDomain = "holdfast.example"
+	crlBase     = "https://as.example/crl"
+)
 
 // world is an authority over a real database, and its clock.
 type world struct {
@@ -80,7 +83,7 @@ func (w *world) clock() time.Time { return w.now }
 
 func (w *world) open(s ca.Store) *ca.Authority {
 	w.t.Helper()
-	a, err := ca.Open(w.t.Context(), w.ring, s, trustDomain, w.clock)
+	a, err := ca.Open(w.t.Context(), ca.Config{Ring: w.ring, Store: s, TrustDomain: trustDomain, CRLBase: crlBase, Now: w.clock})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -91,6 +94,15 @@ func (w *world) client() *directory.Client { return w.dir.Current().Client(w.app
 
 func (w *world) uri() string {
 	return directory.SPIFFEID(trustDomain, w.client().Organisation, w.app)
+}
+
+// issue asks for a client_transport certificate for the application.
+func (w *world) issue(csr []byte, life time.Duration) (ca.Issued, error) {
+	return w.issueBy(w.ca, csr, life)
+}
+
+func (w *world) issueBy(a *ca.Authority, csr []byte, life time.Duration) (ca.Issued, error) {
+	return a.Issue(w.t.Context(), ca.Request{Actor: "operator", Client: w.client(), Profile: ca.ClientTransport, CSR: csr, Life: life})
 }
 
 func newKey(t testing.TB, alg jose.Algorithm) crypto.Signer {
@@ -127,7 +139,7 @@ func parse(t testing.TB, der []byte) *x509.Certificate {
 
 func TestAuthority(t *testing.T) {
 	w := newWorld(t)
-	root := w.ca.Root()
+	root := w.ca.Roots()[0]
 	if !root.IsCA || root.MaxPathLen != 1 || root.NotAfter.Sub(w.now) != ca.RootLife || root.CheckSignatureFrom(root) != nil {
 		t.Errorf("root %v until %v", root.Subject, root.NotAfter)
 	}
@@ -145,12 +157,12 @@ func TestAuthority(t *testing.T) {
 		}
 	})
 	t.Run("the same after a restart", func(t *testing.T) {
-		if again := w.open(w.store); !again.Root().Equal(root) {
+		if again := w.open(w.store); !again.Roots()[0].Equal(root) {
 			t.Error("another root")
 		}
 	})
-	t.Run("another trust domain", func(t *testing.T) {
-		if a, err := ca.Open(t.Context(), w.ring, w.store, "other.example", w.clock); err == nil || a != nil {
+	t.Run("no trust domain", func(t *testing.T) {
+		if a, err := ca.Open(t.Context(), ca.Config{Ring: w.ring, Store: w.store, Now: w.clock}); err == nil || a != nil {
 			t.Errorf("got %v, %v", a, err)
 		}
 	})
@@ -165,10 +177,11 @@ func TestIssueClient(t *testing.T) {
 				own, _ := url.Parse(w.uri())
 				r.URIs = []*url.URL{own}
 			})
-			credential, chain, err := w.ca.IssueClient(t.Context(), "operator", w.client(), request, 7*24*time.Hour)
+			issued, err := w.issue(request, 7*24*time.Hour)
 			if err != nil {
 				t.Fatal(err)
 			}
+			credential, chain := issued.Credential, issued.Chain
 			leaf := parse(t, chain[0])
 			if len(chain) != 2 || leaf.CheckSignatureFrom(parse(t, chain[1])) != nil {
 				t.Error("chain is not leaf and issuing CA")
@@ -212,10 +225,11 @@ func TestIssueClient(t *testing.T) {
 
 func TestAuditEvent(t *testing.T) {
 	w := newWorld(t)
-	credential, chain, err := w.ca.IssueClient(t.Context(), "operator", w.client(), csr(t, newKey(t, jose.ES256)), time.Hour)
+	issued, err := w.issue(csr(t, newKey(t, jose.ES256)), time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
+	credential, chain := issued.Credential, issued.Chain
 	events, err := w.store.Events(t.Context(), 0, 100)
 	if err != nil {
 		t.Fatal(err)
@@ -280,21 +294,23 @@ func TestCSRRefused(t *testing.T) {
 	}
 	for name, data := range cases {
 		t.Run(name, func(t *testing.T) {
-			_, chain, err := w.ca.IssueClient(t.Context(), "operator", w.client(), data, time.Hour)
+			issued, err := w.issue(data, time.Hour)
+			chain := issued.Chain
 			var invalid *directory.InvalidError
 			if !errors.As(err, &invalid) || invalid.Field != "csr" || chain != nil {
 				t.Errorf("got %v", err)
 			}
 		})
 	}
-	if open, err := w.store.OpenIntents(t.Context()); err != nil || len(open) != 0 {
+	if open, err := w.store.OpenIntents(t.Context(), "", w.now); err != nil || len(open) != 0 {
 		t.Errorf("a refused CSR left an intent: %v, %v", open, err)
 	}
 	t.Run("PEM, with what an extension request asks beside names", func(t *testing.T) {
 		request := csr(t, key, func(r *x509.CertificateRequest) {
 			r.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 19}, Critical: true, Value: []byte{0x30, 3, 1, 1, 0xff}}}
 		})
-		_, chain, err := w.ca.IssueClient(t.Context(), "operator", w.client(), append([]byte("\n"), block("NEW CERTIFICATE REQUEST", request)...), time.Hour)
+		issued, err := w.issue(append([]byte("\n"), block("NEW CERTIFICATE REQUEST", request)...), time.Hour)
+		chain := issued.Chain
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -307,8 +323,8 @@ func TestCSRRefused(t *testing.T) {
 func TestIssueClientRefused(t *testing.T) {
 	request := csr(t, newKey(t, jose.ES256))
 	issue := func(w *world, life time.Duration) error {
-		_, chain, err := w.ca.IssueClient(t.Context(), "operator", w.client(), request, life)
-		if err != nil && chain != nil {
+		issued, err := w.issue(request, life)
+		if err != nil && issued.Chain != nil {
 			t.Error("a chain with an error")
 		}
 		return err
@@ -316,8 +332,8 @@ func TestIssueClientRefused(t *testing.T) {
 	t.Run("life", func(t *testing.T) {
 		w := newWorld(t)
 		var invalid *directory.InvalidError
-		for _, life := range []time.Duration{0, -1, ca.MaxClientLife + 1} {
-			if err := issue(w, life); !errors.As(err, &invalid) || invalid.Field != "life" {
+		for _, life := range []time.Duration{-1, ca.MaxClientLife + 1} {
+			if err := issue(w, life); !errors.As(err, &invalid) || invalid.Field != "life_seconds" {
 				t.Errorf("%v: got %v", life, err)
 			}
 		}
@@ -338,14 +354,15 @@ func TestIssueClientRefused(t *testing.T) {
 		w := newWorld(t)
 		c := *w.client()
 		c.AuthMethod = directory.SelfSignedTLSClientAuth
-		if _, _, err := w.ca.IssueClient(t.Context(), "operator", &c, request, time.Hour); !errors.Is(err, directory.ErrState) {
+		if _, err := w.ca.Issue(t.Context(), ca.Request{Actor: "operator", Client: &c, Profile: ca.ClientTransport, CSR: request}); !errors.Is(err, directory.ErrState) {
 			t.Errorf("got %v", err)
 		}
 	})
 	t.Run("advisory 95: never beyond the issuing CA", func(t *testing.T) {
 		w := newWorld(t)
 		w.now = w.now.Add(ca.IssuingLife - 24*time.Hour)
-		_, chain, err := w.ca.IssueClient(t.Context(), "operator", w.client(), request, 7*24*time.Hour)
+		issued, err := w.issue(request, 7*24*time.Hour)
+		chain := issued.Chain
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -361,7 +378,7 @@ func TestIssueClientRefused(t *testing.T) {
 			if err := issue(w, time.Hour); !errors.Is(err, ca.ErrClosed) {
 				t.Errorf("got %v", err)
 			}
-			if _, err := w.ca.IssueServer(newKey(t, jose.ES256).Public(), []string{"localhost"}); !errors.Is(err, ca.ErrClosed) {
+			if _, err := w.ca.IssueListener(t.Context(), newKey(t, jose.ES256).Public(), []string{"localhost"}); !errors.Is(err, ca.ErrClosed) {
 				t.Errorf("got %v", err)
 			}
 		}
@@ -378,52 +395,63 @@ type recording struct {
 	finished      int
 }
 
-func (r *recording) BeginIssue(ctx context.Context, i ca.Intent) error {
+func (r *recording) BeginIssue(ctx context.Context, i ca.Intent) (*ca.Earlier, error) {
 	r.intents = append(r.intents, i)
 	if r.begin != nil {
-		return r.begin
+		return nil, r.begin
 	}
 	return r.Store.BeginIssue(ctx, i)
 }
 
-func (r *recording) FinishIssue(ctx context.Context, e audit.Event, serial string, c directory.Credential) error {
+func (r *recording) FinishIssue(ctx context.Context, e audit.Event, serial string, certificate []byte, c directory.Credential) error {
 	r.finished++
 	if r.finish != nil {
 		return r.finish
 	}
-	return r.Store.FinishIssue(ctx, e, serial, c)
+	return r.Store.FinishIssue(ctx, e, serial, certificate, c)
+}
+
+func (r *recording) AbandonIssue(ctx context.Context, e audit.Event, serial string, at time.Time) error {
+	if r.finish != nil {
+		return r.finish
+	}
+	return r.Store.AbandonIssue(ctx, e, serial, at)
 }
 
 func TestIntentBeforeSignature(t *testing.T) {
 	w := newWorld(t)
-	key := newKey(t, jose.ES256)
-	request := csr(t, key)
+	request := csr(t, newKey(t, jose.ES256))
 	t.Run("the intent names what will be signed", func(t *testing.T) {
 		s := &recording{Store: w.store}
-		credential, chain, err := w.open(s).IssueClient(t.Context(), "operator", w.client(), request, time.Hour)
+		issued, err := w.issueBy(w.open(s), request, time.Hour)
+		credential, chain := issued.Credential, issued.Chain
+		if err != nil {
+			t.Fatal(err)
+		}
+		parsed, err := x509.ParseCertificateRequest(request)
 		if err != nil {
 			t.Fatal(err)
 		}
 		leaf, i := parse(t, chain[0]), s.intents[0]
-		if i.TBSHash != sha256.Sum256(leaf.RawTBSCertificate) || i.CSRHash != sha256.Sum256(request) || i.CredentialID != credential.ID || i.ClientID != w.app || !i.At.Equal(w.now) {
+		if i.TBSHash != sha256.Sum256(leaf.RawTBSCertificate) || i.RequestHash != sha256.Sum256(parsed.RawTBSCertificateRequest) || i.CredentialID != credential.ID || i.ClientID != w.app || !i.At.Equal(w.now) {
 			t.Errorf("intent %+v", i)
 		}
-		if open, err := w.store.OpenIntents(t.Context()); err != nil || len(open) != 0 {
+		if open, err := w.store.OpenIntents(t.Context(), "", w.now); err != nil || len(open) != 0 {
 			t.Errorf("left open: %v, %v", open, err)
 		}
 	})
 	t.Run("no intent, no signature", func(t *testing.T) {
-		s := &recording{Store: w.store, begin: errDown}
-		if _, chain, err := w.open(s).IssueClient(t.Context(), "operator", w.client(), request, time.Hour); !errors.Is(err, errDown) || chain != nil || s.finished != 0 {
+		s, request := &recording{Store: w.store, begin: errDown}, csr(t, newKey(t, jose.ES256))
+		if issued, err := w.issueBy(w.open(s), request, time.Hour); !errors.Is(err, errDown) || issued.Chain != nil || s.finished != 0 {
 			t.Errorf("got %v, finished %d", err, s.finished)
 		}
 	})
 	t.Run("signed and not stored is not given out, and the intent stays", func(t *testing.T) {
-		s := &recording{Store: w.store, finish: errDown}
-		if _, chain, err := w.open(s).IssueClient(t.Context(), "operator", w.client(), request, time.Hour); !errors.Is(err, errDown) || chain != nil {
+		s, request := &recording{Store: w.store, finish: errDown}, csr(t, newKey(t, jose.ES256))
+		if issued, err := w.issueBy(w.open(s), request, time.Hour); !errors.Is(err, errDown) || issued.Chain != nil {
 			t.Errorf("got %v", err)
 		}
-		if open, err := w.store.OpenIntents(t.Context()); err != nil || len(open) != 1 || open[0].Serial != s.intents[0].Serial {
+		if open, err := w.store.OpenIntents(t.Context(), "", w.now); err != nil || len(open) != 1 || open[0].Serial != s.intents[0].Serial {
 			t.Errorf("open intents %v, %v", open, err)
 		}
 	})
@@ -432,13 +460,13 @@ func TestIntentBeforeSignature(t *testing.T) {
 func TestIssueServer(t *testing.T) {
 	w := newWorld(t)
 	key := newKey(t, jose.ES256)
-	chain, err := w.ca.IssueServer(key.Public(), []string{"localhost", "127.0.0.1", "::1"})
+	chain, err := w.ca.IssueListener(t.Context(), key.Public(), []string{"localhost", "127.0.0.1", "::1"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	leaf := parse(t, chain[0])
 	roots, intermediates := x509.NewCertPool(), x509.NewCertPool()
-	roots.AddCert(w.ca.Root())
+	roots.AddCert(w.ca.Roots()[0])
 	intermediates.AddCert(parse(t, chain[1]))
 	for _, name := range []string{"localhost", "127.0.0.1", "::1"} {
 		if _, err := leaf.Verify(x509.VerifyOptions{DNSName: name, Roots: roots, Intermediates: intermediates, CurrentTime: w.now}); err != nil {
@@ -459,7 +487,7 @@ func TestIssueServer(t *testing.T) {
 	})
 	t.Run("never beyond the issuing CA", func(t *testing.T) {
 		w.now = w.now.Add(ca.IssuingLife - time.Hour)
-		chain, err := w.ca.IssueServer(key.Public(), []string{"localhost"})
+		chain, err := w.ca.IssueListener(t.Context(), key.Public(), []string{"localhost"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -468,17 +496,17 @@ func TestIssueServer(t *testing.T) {
 		}
 	})
 	t.Run("refused", func(t *testing.T) {
-		if chain, err := w.ca.IssueServer(key.Public(), nil); err == nil || chain != nil {
+		if chain, err := w.ca.IssueListener(t.Context(), key.Public(), nil); err == nil || chain != nil {
 			t.Error("without names")
 		}
 		p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.ca.IssueServer(p384.Public(), []string{"localhost"}); !errors.Is(err, jose.ErrKey) {
+		if _, err := w.ca.IssueListener(t.Context(), p384.Public(), []string{"localhost"}); !errors.Is(err, jose.ErrKey) {
 			t.Errorf("P-384: got %v", err)
 		}
-		if _, err := w.ca.IssueServer(key.Public(), []string{"é"}); err == nil {
+		if _, err := w.ca.IssueListener(t.Context(), key.Public(), []string{"é"}); err == nil {
 			t.Error("a name that is no DNS name")
 		}
 	})
@@ -487,7 +515,9 @@ func TestIssueServer(t *testing.T) {
 func TestOpenRefuses(t *testing.T) {
 	w := newWorld(t)
 	open := func(s keyring.Store) error {
-		a, err := ca.Open(t.Context(), &keyring.Ring{Store: s, KEK: w.ring.KEK, Now: w.clock}, w.store, trustDomain, w.clock)
+		a, err := ca.Open(t.Context(), ca.Config{
+			Ring: &keyring.Ring{Store: s, KEK: w.ring.KEK, Now: w.clock}, Store: w.store, TrustDomain: trustDomain, Now: w.clock,
+		})
 		if err == nil || a != nil {
 			t.Errorf("got %v, %v", a, err)
 		}

@@ -3,16 +3,13 @@ package ca
 import (
 	"context"
 	"crypto"
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
-	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/holdfast-auth/holdfast/cnf"
@@ -21,188 +18,296 @@ import (
 	"github.com/holdfast-auth/holdfast/internal/jose"
 )
 
-// IssueClient issues a certificate to an application for the key in csr (PEM or
-// DER, PKCS#10, its signature proves possession of the key). Subject and SANs
-// come from the directory, never from the CSR; a CSR that asks for a name other
-// than the application's own is refused. life is at most MaxClientLife, and the
-// certificate ends with the issuing CA at the latest. The chain is leaf first,
-// without the root.
+// Request asks for a certificate.
+type Request struct {
+	Actor   string // of the audit event
+	Client  *directory.Client
+	Profile Profile
+	// CSR is PKCS#10, PEM or DER.
+	CSR []byte
+	// Life is at most 90 days, which is also what 0 means.
+	Life time.Duration
+	Code string // id of the enrolment code that pays for it; "" for none
+	// Instance is the name of the replica that the code is for, "" for none.
+	Instance string
+}
+
+// Issued is a certificate and what became of it.
+type Issued struct {
+	Serial     string // hexadecimal
+	Credential directory.Credential
+	Chain      [][]byte // DER, leaf first, without the root
+	// Again: it was issued for the same request before.
+	Again bool
+}
+
+const (
+	// patience is how long a request waits for the same one that is being served.
+	patience = 5 * time.Second
+	// takeover is the age at which an intent is taken for one of a process that died.
+	takeover = 10 * time.Second
+	poll     = 10 * time.Millisecond
+	maxPoll  = 320 * time.Millisecond
+)
+
+// Issue issues a certificate for the key in the CSR, whose signature proves
+// possession of it. Subject and names come from the directory, never from the
+// CSR; one that asks for a name that is not the application's or, for ServerTLS,
+// its organisation's is refused. The certificate ends with the issuing CA at the
+// latest.
 //
-// Errors: *directory.InvalidError for csr and life, directory.ErrState for an
-// application that is not live or does not use our certificates, ErrClosed.
-func (a *Authority) IssueClient(ctx context.Context, actor string, c *directory.Client, csr []byte, life time.Duration) (directory.Credential, [][]byte, error) {
-	if !c.Live || c.AuthMethod == directory.SelfSignedTLSClientAuth {
-		return directory.Credential{}, nil, fmt.Errorf("issue certificate for %s: %w", c.ClientID, directory.ErrState)
-	}
-	if life <= 0 || life > MaxClientLife {
-		return directory.Credential{}, nil, &directory.InvalidError{Field: "life", Reason: "not between 1 s and 90 days"}
-	}
-	uri := directory.SPIFFEID(a.trustDomain, c.Organisation, c.ClientID)
-	request, err := parseCSR(csr, uri)
+// The same request (key, names, subject and attributes; the signature does not
+// count, as ECDSA makes another each time) gets the same certificate until half
+// of its life has passed, however often and on however many nodes it is made;
+// after that it is a renewal.
+//
+// Errors: *directory.InvalidError for csr, life and profile, directory.ErrState
+// for an application that is not live or does not use such certificates,
+// directory.ErrExists for a signing key that is registered already, ErrClosed,
+// ErrStopped, ErrUnavailable, ErrBusy, ErrCode.
+func (a *Authority) Issue(ctx context.Context, r Request) (Issued, error) {
+	s, csr, err := a.read(&r)
 	if err != nil {
-		return directory.Credential{}, nil, err
+		return Issued{}, err
 	}
-	if c.EndedKey(request.PublicKey) {
-		return directory.Credential{}, nil, badCSR("its key was revoked or compromised")
+	// A process that dies leaves its intent; whoever comes next waits for it a
+	// while and then takes its place.
+	pause, waited := poll, time.Duration(0)
+	for {
+		issued, err := a.issueOnce(ctx, r, s, csr)
+		busy, ok := errors.AsType[*BusyError](err)
+		if !ok {
+			return issued, err
+		}
+		if a.Now().Sub(busy.Since) >= takeover {
+			if err := a.abandon(ctx, busy.Serial); err != nil && !errors.Is(err, directory.ErrState) {
+				return Issued{}, err
+			}
+			continue
+		}
+		if waited >= patience {
+			return Issued{}, err
+		}
+		if err := wait(ctx, pause); err != nil {
+			return Issued{}, err
+		}
+		waited += pause
+		pause = min(2*pause, maxPoll)
 	}
-	now := a.now()
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// read checks a request by what is known without the store, and fills its defaults.
+func (a *Authority) read(r *Request) (subject, *x509.CertificateRequest, error) {
+	c := r.Client
+	switch {
+	case r.Profile != ClientTransport && r.Profile != ClientSigning && r.Profile != ServerTLS:
+		return subject{}, nil, &directory.InvalidError{Field: "profile", Reason: "must be client_transport, client_signing or server_tls"}
+	case !c.Live || !r.Profile.Fits(c.AuthMethod) || r.Profile == ClientTransport && c.TLSName != (directory.TLSName{}):
+		return subject{}, nil, fmt.Errorf("issue %s certificate for %s: %w", r.Profile, c.ClientID, directory.ErrState)
+	case r.Life < 0 || r.Life > r.Profile.maxLife():
+		return subject{}, nil, &directory.InvalidError{Field: "life_seconds", Reason: "not between 1 s and 90 days"}
+	case r.Life == 0:
+		r.Life = r.Profile.maxLife()
+	}
+	csr, err := parseCSR(r.CSR)
+	if err != nil {
+		return subject{}, nil, err
+	}
+	s := subject{profile: r.Profile, name: pkix.Name{CommonName: commonName(c.Name), Organization: []string{string(c.Organisation)}}}
+	if r.Profile == ServerTLS {
+		s.hosts, err = checkServerNames(csr)
+	} else {
+		s.uri = directory.SPIFFEID(a.TrustDomain, c.Organisation, c.ClientID)
+		err = checkClientNames(csr, s)
+	}
+	if err != nil {
+		return subject{}, nil, err
+	}
+	if c.EndedKey(csr.PublicKey) {
+		return subject{}, nil, badCSR("its key was revoked or compromised")
+	}
+	return s, csr, nil
+}
+
+// issueOnce is one attempt: intent, signature, certificate.
+func (a *Authority) issueOnce(ctx context.Context, r Request, s subject, csr *x509.CertificateRequest) (Issued, error) {
+	now := a.Now()
 	by, err := a.issuerAt(now)
 	if err != nil {
-		return directory.Credential{}, nil, err
+		return Issued{}, err
 	}
-	p, err := prepare(by, now, life, c, uri, request.PublicKey)
+	p, err := prepare(by, now, r.Life, s, csr.PublicKey)
 	if err != nil {
-		return directory.Credential{}, nil, fmt.Errorf("prepare certificate for %s: %w", c.ClientID, err)
+		return Issued{}, fmt.Errorf("prepare certificate for %s: %w", r.Client.ClientID, err)
 	}
-	credential := directory.Credential{
-		ID:        directory.NewCredentialID(),
-		ClientID:  c.ClientID,
-		Kind:      directory.Certificate,
-		State:     directory.Active,
-		Issued:    true,
-		Created:   now,
-		NotBefore: p.template.NotBefore,
-		NotAfter:  p.template.NotAfter,
-	}
-	serial := hex.EncodeToString(p.template.SerialNumber.Bytes())
-	err = a.store.BeginIssue(ctx, Intent{
-		Serial:       serial,
-		ClientID:     c.ClientID,
-		CredentialID: credential.ID,
-		CSRHash:      sha256.Sum256(request.Raw),
-		TBSHash:      p.tbs,
-		At:           now,
-	})
+	i := p.intent(by, r.Profile, now)
+	i.Organisation, i.ClientID, i.CredentialID = r.Client.Organisation, r.Client.ClientID, directory.NewCredentialID()
+	i.Names, i.Code, i.RequestHash = s.hosts, r.Code, sha256.Sum256(csr.RawTBSCertificateRequest)
+	earlier, err := a.Store.BeginIssue(ctx, i)
 	if err != nil {
-		return directory.Credential{}, nil, fmt.Errorf("store intent to issue %s: %w", serial, err)
+		return Issued{}, fmt.Errorf("store intent to issue %s: %w", i.Serial, err)
 	}
-	leaf, err := p.issue(by)
+	if earlier != nil {
+		return a.again(r, earlier)
+	}
+	leaf, err := a.signIntent(ctx, p, by, i.Serial)
 	if err != nil {
-		return directory.Credential{}, nil, fmt.Errorf("issue %s: %w", serial, err)
+		return Issued{}, err
 	}
-	credential.Certificate, credential.Thumbprint = leaf.Raw, cnf.CertificateThumbprint(leaf.Raw)
-	if err := a.store.FinishIssue(ctx, issued(actor, c, credential, serial), serial, credential); err != nil {
-		return directory.Credential{}, nil, fmt.Errorf("store certificate %s: %w", serial, err)
+	credential, err := credentialOf(r, i.CredentialID, leaf, now)
+	if err != nil {
+		return Issued{}, err
 	}
-	return credential, [][]byte{leaf.Raw, by.certificate.Raw}, nil
+	e, err := issuedEvent(r, credential, leaf, i)
+	if err == nil {
+		err = a.Store.FinishIssue(ctx, e, i.Serial, leaf.Raw, credential)
+	}
+	if err != nil {
+		a.abandonAfter(ctx, i.Serial)
+		return Issued{}, fmt.Errorf("store certificate %s: %w", i.Serial, err)
+	}
+	return Issued{Serial: i.Serial, Credential: credential, Chain: [][]byte{leaf.Raw, by.certificate.Raw}}, nil
 }
 
-// issued is the audit event of a certificate.
-func issued(actor string, c *directory.Client, credential directory.Credential, serial string) audit.Event {
-	return audit.Event{
-		At:           credential.Created,
-		Actor:        actor,
-		Action:       "certificate.issued",
-		Organisation: string(c.Organisation),
-		Subject:      string(credential.ID),
-		// Hexadecimal, base64url, an id and a number: nothing to escape.
-		Detail: `{"client_id":"` + string(c.ClientID) + `","serial":"` + serial +
-			`","x5t#S256":"` + credential.Thumbprint.String() +
-			`","not_after":` + strconv.FormatInt(credential.NotAfter.Unix(), 10) + `}`,
+// again is the answer to a request that was answered before.
+func (a *Authority) again(r Request, earlier *Earlier) (Issued, error) {
+	leaf, err := x509.ParseCertificate(earlier.Certificate)
+	if err != nil {
+		return Issued{}, fmt.Errorf("read certificate %s: %w", earlier.Serial, err)
 	}
+	by, ok := a.state.Load().issuerBy(earlier.Issuer)
+	if !ok {
+		return Issued{}, fmt.Errorf("certificate %s is of an issuing CA that is not known here: %w", earlier.Serial, ErrUnavailable)
+	}
+	credential, err := credentialOf(r, earlier.CredentialID, leaf, earlier.At)
+	return Issued{Serial: earlier.Serial, Credential: credential, Chain: [][]byte{leaf.Raw, by.certificate.Raw}, Again: true}, err
 }
 
-// prepared is a certificate that was made by a throw-away key and found good:
-// only what has the same TBSCertificate may be signed by the real one.
+// credentialOf is what a certificate becomes in the directory.
+func credentialOf(r Request, id directory.CredentialID, leaf *x509.Certificate, now time.Time) (directory.Credential, error) {
+	c := directory.Credential{
+		ID: id, ClientID: r.Client.ClientID, Kind: r.Profile.Kind(), State: directory.Active,
+		Thumbprint: cnf.CertificateThumbprint(leaf.Raw), Certificate: leaf.Raw, Issued: true,
+		Created: now, NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter,
+	}
+	if r.Profile == ClientSigning {
+		key, err := jose.NewPublicKey(leaf.PublicKey, "", "")
+		if err != nil {
+			return directory.Credential{}, err
+		}
+		c.Key, c.Thumbprint = key, key.Thumbprint()
+	}
+	return c, nil
+}
+
+// issuedEvent is the audit event of a certificate.
+func issuedEvent(r Request, c directory.Credential, leaf *x509.Certificate, i Intent) (audit.Event, error) {
+	facts := map[string]any{
+		"client_id": c.ClientID, "profile": r.Profile, "serial": i.Serial, "issuer": i.Issuer,
+		"x5t#S256": cnf.CertificateThumbprint(leaf.Raw).String(), "not_after": c.NotAfter.Unix(),
+	}
+	if c.Key != nil {
+		facts["kid"] = c.Key.KeyID()
+	}
+	if len(i.Names) > 0 {
+		facts["names"] = i.Names
+	}
+	if r.Code != "" {
+		facts["enrolment_code"] = r.Code
+	}
+	if r.Instance != "" {
+		facts["instance"] = r.Instance
+	}
+	return event(r.Actor, "certificate.issued", c.Created, r.Client.Organisation, string(c.ID), facts)
+}
+
+func event(actor, action string, at time.Time, o directory.OrganisationID, subject string, facts map[string]any) (audit.Event, error) {
+	detail, err := json.Marshal(facts)
+	if err != nil {
+		return audit.Event{}, fmt.Errorf("write down %s: %w", action, err)
+	}
+	return audit.Event{At: at, Actor: actor, Action: action, Organisation: string(o), Subject: subject, Detail: string(detail)}, nil
+}
+
+// prepared is a certificate that was made by a key that nobody trusts and found
+// good: only what has the same TBSCertificate may be signed by the real one.
 type prepared struct {
 	template *x509.Certificate
 	key      crypto.PublicKey
 	tbs      [sha256.Size]byte
 }
 
-func prepare(by issuer, now time.Time, life time.Duration, c *directory.Client, uri string, key crypto.PublicKey) (prepared, error) {
-	name, err := url.Parse(uri)
-	if err != nil {
-		return prepared{}, err
-	}
-	notAfter := now.Add(life)
-	if by.certificate.NotAfter.Before(notAfter) {
-		notAfter = by.certificate.NotAfter
-	}
-	t, err := template(now, notAfter, key)
-	if err != nil {
-		return prepared{}, err
-	}
-	t.Subject = pkix.Name{CommonName: commonName(c.Name), Organization: []string{string(c.Organisation)}} // for people
-	t.URIs = []*url.URL{name}
-	t.KeyUsage = x509.KeyUsageDigitalSignature
-	t.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
-
-	throwAway, err := jose.GenerateKey(jose.ES256, rand.Reader)
+func prepare(by issuer, now time.Time, life time.Duration, s subject, key crypto.PublicKey) (prepared, error) {
+	t, err := s.leafTemplate(by, now, life, key)
 	if err != nil {
 		return prepared{}, err
 	}
 	parent := *by.certificate
-	parent.PublicKey = throwAway.Public()
-	twin, err := sign(t, &parent, key, throwAway)
+	parent.PublicKey = by.twin.Public()
+	twin, err := sign(t, &parent, key, by.twin)
 	if err != nil {
 		return prepared{}, err
 	}
-	if err := lint(twin, t, key, uri); err != nil {
+	if err := lint(twin, t, by, key, s); err != nil {
 		return prepared{}, err
 	}
 	return prepared{template: t, key: key, tbs: sha256.Sum256(twin.RawTBSCertificate)}, nil
 }
 
-// commonName cuts a name at the 64 characters that X.520 allows.
-func commonName(name string) string {
-	n := 0
-	for i := range name {
-		if n++; n > 64 {
-			return name[:i]
-		}
+func (p prepared) intent(by issuer, profile Profile, now time.Time) Intent {
+	t := p.template
+	return Intent{
+		Serial: hex.EncodeToString(t.SerialNumber.Bytes()), Issuer: by.id, Profile: profile, TBSHash: p.tbs, At: now,
+		RenewAt: now.Add(t.NotAfter.Sub(now) / 2), NotAfter: t.NotAfter,
 	}
-	return name
 }
 
 // issue signs, and gives out nothing but what was prepared.
 func (p prepared) issue(by issuer) (*x509.Certificate, error) {
 	leaf, err := sign(p.template, by.certificate, p.key, by.signer)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err) // the twin was signed: it is the key
 	}
 	if sha256.Sum256(leaf.RawTBSCertificate) != p.tbs {
-		return nil, ErrLint
+		return nil, faulty("it did not come out as its twin")
 	}
 	return leaf, nil
 }
 
-// IssueServer signs a server certificate for our own listeners: DNS names and IP
-// addresses, 90 days (the issuing CA's end at the latest), ExtKeyUsage
-// serverAuth. It is not stored. The chain is leaf first, without the root.
-func (a *Authority) IssueServer(key crypto.PublicKey, names []string) (chain [][]byte, err error) {
-	if len(names) == 0 {
-		return nil, errors.New("issue server certificate: no names")
-	}
-	if _, err := jose.NewPublicKey(key, "", ""); err != nil {
-		return nil, fmt.Errorf("issue server certificate: %w", err)
-	}
-	now := a.now()
-	by, err := a.issuerAt(now)
+// signIntent signs what has an intent; a failure closes that.
+func (a *Authority) signIntent(ctx context.Context, p prepared, by issuer, serial string) (*x509.Certificate, error) {
+	leaf, err := p.issue(by)
 	if err != nil {
-		return nil, err
+		a.abandonAfter(ctx, serial)
+		return nil, fmt.Errorf("issue %s: %w", serial, err)
 	}
-	notAfter := now.Add(ServerLife)
-	if by.certificate.NotAfter.Before(notAfter) {
-		notAfter = by.certificate.NotAfter
-	}
-	t, err := template(now, notAfter, key)
+	return leaf, nil
+}
+
+// abandonAfter closes an intent that has failed, so that the request can be made
+// again at once. If that fails, too, reconciliation does it later.
+func (a *Authority) abandonAfter(ctx context.Context, serial string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	_ = a.abandon(ctx, serial)
+}
+
+func (a *Authority) abandon(ctx context.Context, serial string) error {
+	now := a.Now()
+	e, err := event("system", "certificate.abandoned", now, "", serial, map[string]any{"serial": serial})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	t.Subject = pkix.Name{CommonName: "Holdfast server", Organization: []string{a.trustDomain}}
-	t.KeyUsage = x509.KeyUsageDigitalSignature
-	t.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-	for _, name := range names {
-		if ip := net.ParseIP(name); ip != nil {
-			t.IPAddresses = append(t.IPAddresses, ip)
-		} else {
-			t.DNSNames = append(t.DNSNames, name)
-		}
-	}
-	leaf, err := sign(t, by.certificate, key, by.signer)
-	if err != nil {
-		return nil, fmt.Errorf("issue server certificate: %w", err)
-	}
-	return [][]byte{leaf.Raw, by.certificate.Raw}, nil
+	return a.Store.AbandonIssue(ctx, e, serial, now)
 }

@@ -1,7 +1,6 @@
 package ca
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/rand"
 	"crypto/sha256"
@@ -10,21 +9,87 @@ import (
 	"encoding/asn1"
 	"fmt"
 	"math/big"
+	"net"
+	"net/url"
 	"time"
+
+	"github.com/holdfast-auth/holdfast/internal/directory"
 )
 
-// authorityTemplate is the profile of a CA certificate. Its organisation is the
-// trust domain, which Open compares.
+// Profile is what a certificate is for.
+type Profile string
+
+// The profiles.
+const (
+	// ClientTransport is shown in a TLS handshake: clientAuth.
+	ClientTransport Profile = "client_transport"
+	// ClientSigning certifies the key that signs an application's assertions. It
+	// has no clientAuth, so that no TLS server takes it for the former.
+	ClientSigning Profile = "client_signing"
+	// ServerTLS is for a TLS server: serverAuth, DNS names and IP addresses.
+	ServerTLS Profile = "server_tls"
+)
+
+// Kind is that of the credential that a certificate of the profile becomes.
+func (p Profile) Kind() directory.Kind {
+	switch p {
+	case ClientSigning:
+		return directory.SigningKey
+	case ServerTLS:
+		return directory.ServerCertificate
+	}
+	return directory.Certificate
+}
+
+// Fits tells whether an application with this way of authentication has any use
+// for a certificate of the profile.
+func (p Profile) Fits(method directory.AuthMethod) bool {
+	switch p {
+	case ClientTransport:
+		return method != directory.SelfSignedTLSClientAuth
+	case ClientSigning:
+		return method == directory.PrivateKeyJWT
+	}
+	return p == ServerTLS
+}
+
+// maxLife is the most that a certificate of the profile is asked for, and what
+// one that is asked for by hand gets.
+func (p Profile) maxLife() time.Duration {
+	if p == ServerTLS {
+		return ServerLife
+	}
+	return MaxClientLife
+}
+
+// usages are the extended key usages of the profile.
+func (p Profile) usages() []x509.ExtKeyUsage {
+	switch p {
+	case ClientTransport:
+		return []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	case ServerTLS:
+		return []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	}
+	return nil
+}
+
+// authorityTemplate is the profile of a CA certificate.
 func authorityTemplate(trustDomain, role string, pathLen int, now time.Time, life time.Duration, key crypto.PublicKey) (*x509.Certificate, error) {
 	t, err := template(now, now.Add(life), key)
 	if err != nil {
 		return nil, err
 	}
-	t.Subject = pkix.Name{CommonName: "Holdfast " + role + " CA", Organization: []string{trustDomain}}
-	t.BasicConstraintsValid, t.IsCA = true, true
+	t.Subject = authorityName(trustDomain, role)
+	t.IsCA = true
 	t.MaxPathLen, t.MaxPathLenZero = pathLen, pathLen == 0
 	t.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageCRLSign
 	return t, nil
+}
+
+// authorityName is for people; the key is what counts. X.520 ends an
+// organisation's name at 64 characters.
+func authorityName(trustDomain, role string) pkix.Name {
+	return pkix.Name{CommonName: "Holdfast " + role + " CA", Organization: []string{commonName(trustDomain)}}
 }
 
 // template is what all our certificates have: a random serial, a backdated
@@ -43,17 +108,13 @@ func template(now, notAfter time.Time, key crypto.PublicKey) (*x509.Certificate,
 	}, nil
 }
 
-// newSerial is 159 random bits, not zero (RFC 5280 section 4.1.2.2: at most 20
-// octets, positive).
+// newSerial is 158 random bits below a bit that is set: positive, of one length,
+// and at most 20 octets (RFC 5280 section 4.1.2.2).
 func newSerial() *big.Int {
-	for {
-		var b [20]byte
-		_, _ = rand.Read(b[:]) // never fails
-		b[0] &= 0x7f
-		if n := new(big.Int).SetBytes(b[:]); n.Sign() > 0 {
-			return n
-		}
-	}
+	var b [20]byte
+	_, _ = rand.Read(b[:]) // never fails
+	b[0] = b[0]&0x7f | 0x40
+	return new(big.Int).SetBytes(b[:])
 }
 
 // keyID is RFC 7093 section 2, method 1: 160 bits of the SHA-256 of the key's bits.
@@ -82,46 +143,83 @@ func sign(template, parent *x509.Certificate, key crypto.PublicKey, signer crypt
 	return x509.ParseCertificate(der)
 }
 
-// uriName is the DER of GeneralNames with one URI (RFC 5280 section 4.2.1.6).
-func uriName(uri string) ([]byte, error) {
-	const uniformResourceIdentifier = 6
-	return asn1.Marshal([]asn1.RawValue{{Class: asn1.ClassContextSpecific, Tag: uniformResourceIdentifier, Bytes: []byte(uri)}})
+// subject is what the leaf will say of its owner.
+type subject struct {
+	profile Profile
+	name    pkix.Name // for people
+	uri     string    // of an application; "" for a server
+	hosts   []string  // DNS names and IP addresses of a server
 }
 
-var subjectAltName = asn1.ObjectIdentifier{2, 5, 29, 17}
-
-// alternativeNames is the SAN extension among extensions; nil when there is none.
-func alternativeNames(extensions []pkix.Extension) []byte {
-	for _, e := range extensions {
-		if e.Id.Equal(subjectAltName) {
-			return e.Value
+// leafTemplate is the certificate that the issuer will sign; it ends with the
+// issuer at the latest.
+func (s subject) leafTemplate(by issuer, now time.Time, life time.Duration, key crypto.PublicKey) (*x509.Certificate, error) {
+	notAfter := now.Add(life)
+	if by.certificate.NotAfter.Before(notAfter) {
+		notAfter = by.certificate.NotAfter
+	}
+	t, err := template(now, notAfter, key)
+	if err != nil {
+		return nil, err
+	}
+	t.Subject = s.name
+	t.KeyUsage = x509.KeyUsageDigitalSignature
+	t.ExtKeyUsage = s.profile.usages()
+	if by.crl != "" {
+		t.CRLDistributionPoints = []string{by.crl}
+	}
+	if s.uri != "" {
+		uri, err := url.Parse(s.uri)
+		if err != nil {
+			return nil, err
+		}
+		t.URIs = []*url.URL{uri}
+	}
+	for _, host := range s.hosts {
+		if ip := net.ParseIP(host); ip != nil {
+			t.IPAddresses = append(t.IPAddresses, ip)
+		} else {
+			t.DNSNames = append(t.DNSNames, host)
 		}
 	}
-	return nil
+	return t, nil
 }
 
-// lint checks a client certificate against what it is meant to be.
-func lint(c, meant *x509.Certificate, key crypto.PublicKey, uri string) error {
-	names, err := uriName(uri)
-	if err != nil {
-		return err
+// Tags of GeneralName (RFC 5280 section 4.2.1.6).
+const (
+	tagDNS = 2
+	tagURI = 6
+	tagIP  = 7
+)
+
+// generalNames is the DER of the SAN extension: first DNS names, then addresses,
+// then the URI, as crypto/x509 orders them.
+func (s subject) generalNames() ([]byte, error) {
+	var names, addresses []asn1.RawValue
+	for _, host := range s.hosts {
+		if ip := net.ParseIP(host); ip != nil {
+			if four := ip.To4(); four != nil {
+				ip = four
+			}
+			addresses = append(addresses, asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: tagIP, Bytes: ip})
+		} else {
+			names = append(names, asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: tagDNS, Bytes: []byte(host)})
+		}
 	}
-	equal, ok := key.(interface{ Equal(crypto.PublicKey) bool })
-	switch {
-	case !ok || !equal.Equal(c.PublicKey):
-		return fmt.Errorf("%w: another public key", ErrLint)
-	case !bytes.Equal(alternativeNames(c.Extensions), names):
-		return fmt.Errorf("%w: other names", ErrLint)
-	case c.IsCA || !c.BasicConstraintsValid:
-		return fmt.Errorf("%w: a CA", ErrLint)
-	case c.KeyUsage != x509.KeyUsageDigitalSignature:
-		return fmt.Errorf("%w: another key usage", ErrLint)
-	case len(c.ExtKeyUsage) != 1 || c.ExtKeyUsage[0] != x509.ExtKeyUsageClientAuth || len(c.UnknownExtKeyUsage) != 0:
-		return fmt.Errorf("%w: another extended key usage", ErrLint)
-	case c.SerialNumber.Cmp(meant.SerialNumber) != 0:
-		return fmt.Errorf("%w: another serial", ErrLint)
-	case !c.NotBefore.Equal(meant.NotBefore) || !c.NotAfter.Equal(meant.NotAfter) || !c.NotAfter.After(c.NotBefore):
-		return fmt.Errorf("%w: another time", ErrLint)
+	names = append(names, addresses...)
+	if s.uri != "" {
+		names = append(names, asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: tagURI, Bytes: []byte(s.uri)})
 	}
-	return nil
+	return asn1.Marshal(names)
+}
+
+// commonName cuts a name at the 64 characters that X.520 allows.
+func commonName(name string) string {
+	n := 0
+	for i := range name {
+		if n++; n > 64 {
+			return name[:i]
+		}
+	}
+	return name
 }

@@ -129,7 +129,7 @@ func (b *builder) build(ctx context.Context) error {
 	if err := replaceFile(b.ca(), srv.RootPEM()); err != nil {
 		return errors.Join(err, srv.Close())
 	}
-	certificate, err := b.certificates(srv)
+	certificate, err := b.certificates(ctx, srv)
 	if err != nil {
 		return errors.Join(err, srv.Close())
 	}

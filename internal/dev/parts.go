@@ -16,8 +16,8 @@ import (
 
 // certificates makes the TLS certificate that gateway and upstream share, for
 // the name localhost, and writes it where gateway.yaml says.
-func (b *builder) certificates(srv *server.Server) (*tls.Certificate, error) {
-	chain, key, err := srv.IssueTLS("localhost", "127.0.0.1")
+func (b *builder) certificates(ctx context.Context, srv *server.Server) (*tls.Certificate, error) {
+	chain, key, err := srv.IssueTLS(ctx, "localhost", "127.0.0.1")
 	if err != nil {
 		return nil, err
 	}

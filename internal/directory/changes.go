@@ -22,6 +22,9 @@ func newID(prefix string) string { return prefix + strings.ToLower(rand.Text()) 
 // NewCredentialID makes the id of a credential.
 func NewCredentialID() CredentialID { return CredentialID(newID("cred-")) }
 
+// NewInstanceID makes the id of an instance.
+func NewInstanceID() InstanceID { return InstanceID(newID("inst-")) }
+
 // facts is the public detail of an event.
 type facts map[string]any
 

@@ -193,6 +193,9 @@ type Kind string
 const (
 	SigningKey  Kind = "signing_key" // signs client assertions
 	Certificate Kind = "certificate" // client certificate, issued by us or registered
+	// ServerCertificate is that of a TLS server of the application, issued by us. It
+	// authenticates no client and binds no token.
+	ServerCertificate Kind = "server_certificate"
 	// These need no registration: they are named by their thumbprint within one
 	// application, and a record exists once revoked.
 	DPoPKey            Kind = "dpop_key"            // by its jkt
@@ -202,7 +205,7 @@ const (
 
 // Registered tells whether credentials of this kind have a record all their life;
 // their thumbprints are one application's alone.
-func (k Kind) Registered() bool { return k == SigningKey || k == Certificate }
+func (k Kind) Registered() bool { return k == SigningKey || k == Certificate || k == ServerCertificate }
 
 // Credential is one key or certificate of one application.
 type Credential struct {

@@ -253,7 +253,7 @@ func (d *Directory) SetRoleState(ctx context.Context, actor string, id RoleID, t
 // CreateInstance makes an instance of an application.
 func (d *Directory) CreateInstance(ctx context.Context, actor string, i Instance) (Instance, error) {
 	if i.ID == "" {
-		i.ID = InstanceID(newID("inst-"))
+		i.ID = NewInstanceID()
 	}
 	if err := checkNew(&i.State); err != nil {
 		return Instance{}, err

@@ -27,6 +27,10 @@ const (
 	Issuing         Purpose = "issuing"          // the issuing CA
 	TokenSigning    Purpose = "token_signing"    // access tokens
 	AuditCheckpoint Purpose = "audit_checkpoint" // checkpoints of the audit chain
+	// IssuingRequest is a key for an issuing CA that somebody else's root is yet
+	// to certify.
+	IssuingRequest Purpose = "issuing_request"
+	Listener       Purpose = "listener" // TLS of our own listeners, with a certificate of our CA
 )
 
 var (
@@ -39,7 +43,7 @@ var (
 type StoredKey struct {
 	ID          string // random; for token_signing the kid
 	Purpose     Purpose
-	Sealed      []byte // PKCS#8 DER under the envelope, named by purpose and ID
+	Sealed      []byte // PKCS#8 DER under the envelope, named by purpose and ID; empty for a key that is kept offline
 	Certificate []byte // DER, for the CA's keys
 	Created     time.Time
 	NotBefore   time.Time // from when it signs
@@ -67,6 +71,7 @@ type Key struct {
 	Purpose             Purpose
 	Signer              crypto.Signer
 	Certificate         *x509.Certificate // for the CA's keys
+	Offline             bool              // only the certificate is here
 	NotBefore, NotAfter time.Time
 }
 
@@ -83,6 +88,28 @@ func (r *Ring) Keys(ctx context.Context, p Purpose) ([]Key, error) {
 		if keys[i], err = r.open(s); err != nil {
 			return nil, fmt.Errorf("open %s key %s: %w", p, s.ID, err)
 		}
+	}
+	slices.SortStableFunc(keys, func(a, b Key) int { return b.NotBefore.Compare(a.NotBefore) })
+	return keys, nil
+}
+
+// Certified opens the CA's keys of a purpose, in the order of Keys. One that does
+// not open, or is kept offline, has no Signer: its certificate serves without.
+func (r *Ring) Certified(ctx context.Context, p Purpose) ([]Key, error) {
+	stored, err := r.Store.Keys(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	keys := make([]Key, len(stored))
+	for i, s := range stored {
+		if keys[i], err = r.open(s); err == nil && keys[i].Certificate != nil {
+			continue
+		}
+		c, err := x509.ParseCertificate(s.Certificate)
+		if err != nil {
+			return nil, fmt.Errorf("read the certificate of %s key %s: %w", p, s.ID, err)
+		}
+		keys[i] = Key{ID: s.ID, Purpose: s.Purpose, Certificate: c, NotBefore: s.NotBefore, NotAfter: s.NotAfter}
 	}
 	slices.SortStableFunc(keys, func(a, b Key) int { return b.NotBefore.Compare(a.NotBefore) })
 	return keys, nil
@@ -123,7 +150,7 @@ type created struct {
 func name(p Purpose, id string) string { return string(p) + "/" + id }
 
 func (r *Ring) seal(k Key, now time.Time) (StoredKey, error) {
-	if k.Signer == nil {
+	if k.Signer == nil && !k.Offline {
 		return StoredKey{}, errNotKey
 	}
 	s := StoredKey{ID: k.ID, Purpose: k.Purpose, Created: now, NotBefore: k.NotBefore, NotAfter: k.NotAfter}
@@ -132,6 +159,13 @@ func (r *Ring) seal(k Key, now time.Time) (StoredKey, error) {
 	}
 	if s.NotBefore.IsZero() {
 		s.NotBefore = now
+	}
+	if k.Offline {
+		if k.Signer != nil || k.Certificate == nil {
+			return StoredKey{}, errNotKey
+		}
+		s.Sealed, s.Certificate = []byte{}, k.Certificate.Raw
+		return s, nil
 	}
 	if k.Certificate != nil {
 		if err := matches(k.Certificate, k.Signer); err != nil {

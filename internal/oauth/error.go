@@ -17,10 +17,11 @@ const (
 	UnauthorizedClient     Code = "unauthorized_client"
 	UnsupportedGrantType   Code = "unsupported_grant_type"
 	InvalidScope           Code = "invalid_scope"
-	InvalidTarget          Code = "invalid_target"         // RFC 8707 section 2
-	InvalidDPoPProof       Code = "invalid_dpop_proof"     // RFC 9449 section 5
-	UseDPoPNonce           Code = "use_dpop_nonce"         // RFC 9449 section 8
-	UnsupportedTokenType   Code = "unsupported_token_type" // RFC 7009 section 2.2.1
+	InvalidTarget          Code = "invalid_target"          // RFC 8707 section 2
+	InvalidDPoPProof       Code = "invalid_dpop_proof"      // RFC 9449 section 5
+	UseDPoPNonce           Code = "use_dpop_nonce"          // RFC 9449 section 8
+	UnsupportedTokenType   Code = "unsupported_token_type"  // RFC 7009 section 2.2.1
+	InvalidClientMetadata  Code = "invalid_client_metadata" // RFC 7591 section 3.2.2
 	TemporarilyUnavailable Code = "temporarily_unavailable"
 	ServerError            Code = "server_error"
 )

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -23,11 +24,11 @@ import (
 // CA and renewed half way through its life.
 type certificates struct {
 	current atomic.Pointer[tls.Certificate]
-	issue   func() (*tls.Certificate, error) // nil: from files
+	issue   func(context.Context) (*tls.Certificate, error) // nil: from files
 	now     func() time.Time
 }
 
-func openCertificates(cfg *config.Serve, authority *ca.Authority, now func() time.Time) (*certificates, error) {
+func openCertificates(ctx context.Context, cfg *config.Serve, authority *ca.Authority, look bool, now func() time.Time) (*certificates, error) {
 	c := &certificates{now: now}
 	if cfg.TLS.CertificateFile != "" {
 		cert, err := tls.LoadX509KeyPair(cfg.TLS.CertificateFile, cfg.TLS.KeyFile)
@@ -41,8 +42,11 @@ func openCertificates(cfg *config.Serve, authority *ca.Authority, now func() tim
 	if err != nil {
 		return nil, err
 	}
-	c.issue = func() (*tls.Certificate, error) { return issueServer(authority, names) }
-	return c, c.renew()
+	if look {
+		return c, nil // a certificate would be written down
+	}
+	c.issue = func(ctx context.Context) (*tls.Certificate, error) { return authority.Listener(ctx, names) }
+	return c, c.renew(ctx)
 }
 
 // For is the tls.Config.GetCertificate of every listener.
@@ -52,7 +56,7 @@ func (c *certificates) For(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 
 // renew issues a new certificate when half of the present one's life has passed.
 // A certificate from a file is the operator's to renew.
-func (c *certificates) renew() error {
+func (c *certificates) renew(ctx context.Context) error {
 	if c.issue == nil {
 		return nil
 	}
@@ -62,29 +66,12 @@ func (c *certificates) renew() error {
 			return nil
 		}
 	}
-	cert, err := c.issue()
+	cert, err := c.issue(ctx)
 	if err != nil {
 		return err
 	}
 	c.current.Store(cert)
 	return nil
-}
-
-// issueServer makes a key, which stays in memory, and a certificate for it.
-func issueServer(authority *ca.Authority, names []string) (*tls.Certificate, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, err
-	}
-	chain, err := authority.IssueServer(key.Public(), names)
-	if err != nil {
-		return nil, fmt.Errorf("issue our own TLS certificate: %w", err)
-	}
-	leaf, err := x509.ParseCertificate(chain[0])
-	if err != nil {
-		return nil, err
-	}
-	return &tls.Certificate{Certificate: chain, PrivateKey: key, Leaf: leaf}, nil
 }
 
 // hosts are the names and addresses in the URLs, each once.
@@ -101,10 +88,14 @@ func hosts(urls ...string) (names []string, err error) {
 	return names, nil
 }
 
-// RootPEM is the root certificate: it verifies client certificates that we
-// issued and, without certificates from files, our TLS.
+// RootPEM is the root certificates, the newest first: they verify client
+// certificates that we issued and, without certificates from files, our TLS.
 func (s *Server) RootPEM() []byte {
-	return certificatePEM(s.authority.Root())
+	var text []byte
+	for _, root := range s.authority.Roots() {
+		text = append(text, certificatePEM(root)...)
+	}
+	return text
 }
 
 func certificatePEM(c *x509.Certificate) []byte {
@@ -122,15 +113,19 @@ func (s *Server) serveRoots(w http.ResponseWriter, _ *web.Request) error {
 
 // IssueTLS makes a certificate for another part of the same installation: PEM
 // chain and PKCS#8 PEM key. It is for parts that run in this process.
-func (s *Server) IssueTLS(names ...string) (chain, key []byte, err error) {
-	cert, err := issueServer(s.authority, names)
+func (s *Server) IssueTLS(ctx context.Context, names ...string) (chain, key []byte, err error) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, der := range cert.Certificate {
+	certificates, err := s.authority.IssueListener(ctx, private.Public(), names)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, der := range certificates {
 		chain = append(chain, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
+	der, err := x509.MarshalPKCS8PrivateKey(private)
 	if err != nil {
 		return nil, nil, err
 	}

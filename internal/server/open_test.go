@@ -123,11 +123,11 @@ func mismatched(t *testing.T, dir string) config.ServeTLS {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	chain, _, err := s.IssueTLS("localhost")
+	chain, _, err := s.IssueTLS(t.Context(), "localhost")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, key, err := s.IssueTLS("localhost")
+	_, key, err := s.IssueTLS(t.Context(), "localhost")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -82,6 +82,7 @@ func (s *Server) Run(ctx context.Context, l Listeners) (err error) {
 	g.Go(func() error { return s.keepHouse(failing) })
 	g.Go(func() error { return s.checkpoints.Run(failing) })
 	g.Go(func() error { return s.keepUses(failing) })
+	g.Go(func() error { return s.authority.Run(failing, s.directory, s.listFailed) })
 
 	front, fronts := errgroup.WithContext(ctx)
 	serveUntil := func(listener net.Listener, h http.Handler, asksClient bool) {
@@ -195,7 +196,7 @@ func (s *Server) keepHouse(ctx context.Context) error {
 
 // renew fails only until it is tried again: what is there goes on working.
 func (s *Server) renew(ctx context.Context) {
-	if err := errors.Join(s.keys.Renew(ctx), s.tables.keys.refresh(), s.tls.renew()); err != nil {
+	if err := errors.Join(s.keys.Renew(ctx), s.tables.keys.refresh(), s.renewAuthority(ctx), s.tls.renew(ctx)); err != nil {
 		s.process.Log.ErrorContext(ctx, "housekeeping", "cause", err.Error())
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/holdfast-auth/holdfast/internal/clientauth"
 	"github.com/holdfast-auth/holdfast/internal/config"
 	"github.com/holdfast-auth/holdfast/internal/directory"
+	"github.com/holdfast-auth/holdfast/internal/enrol"
 	"github.com/holdfast-auth/holdfast/internal/envelope"
 	"github.com/holdfast-auth/holdfast/internal/keyring"
 	"github.com/holdfast-auth/holdfast/internal/metrics"
@@ -40,6 +41,7 @@ type Server struct {
 	store       *store.Store
 	directory   *directory.Directory
 	authority   *ca.Authority
+	enrolment   *enrol.Service
 	keys        *token.Keys
 	checkpoints *checkpoint.Maker
 	lastUses    *directory.LastUses
@@ -108,7 +110,8 @@ func open(ctx context.Context, cfg *config.Serve, p Process, how store.Options) 
 	if s.directory, err = directory.Open(ctx, st, p.Now); err != nil {
 		return nil, err
 	}
-	if s.tls, err = openCertificates(cfg, s.authority, p.Now); err != nil {
+	s.enrolment = &enrol.Service{Store: st, Authority: s.authority, Directory: s.directory, Now: p.Now}
+	if s.tls, err = openCertificates(ctx, cfg, s.authority, how.ReadOnly, p.Now); err != nil {
 		return nil, err
 	}
 	s.metrics = metrics.New(p.Version)
@@ -122,7 +125,10 @@ func open(ctx context.Context, cfg *config.Serve, p Process, how store.Options) 
 
 // openKeys opens all that lies encrypted in the database.
 func (s *Server) openKeys(ctx context.Context, ring *keyring.Ring, trustDomain string) (err error) {
-	if s.authority, err = ca.Open(ctx, ring, s.store, trustDomain, s.process.Now); err != nil {
+	s.authority, err = ca.Open(ctx, ca.Config{
+		Ring: ring, Store: s.store, TrustDomain: trustDomain, CRLBase: s.cfg.Issuer + as.CRLPath, Now: s.process.Now,
+	})
+	if err != nil {
 		return err
 	}
 	if s.keys, err = token.OpenKeys(ctx, ring); err != nil {
@@ -209,14 +215,13 @@ func (e *OtherKeyError) Unwrap() error { return e.Err }
 
 // authorizationServer is the protocol's part.
 func (s *Server) authorizationServer(trustDomain string) (*as.Server, error) {
-	pool := s.authority.Pool()
 	return as.New(as.Config{
 		Issuer:    s.cfg.Issuer,
 		MTLSBase:  s.cfg.MTLSURL,
 		Directory: s.directory,
 		Auth: &clientauth.Authenticator{
 			Issuer: s.cfg.Issuer, TrustDomain: trustDomain,
-			Pool: func(directory.OrganisationID) *mtls.Pool { return pool },
+			Pool: func(directory.OrganisationID) *mtls.Pool { return s.authority.Pool() },
 		},
 		Keys:      s.signingKeys,
 		Uses:      s.store,

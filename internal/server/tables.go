@@ -66,6 +66,9 @@ func (s *Server) build(trustDomain string) (t tables, err error) {
 		web.Route{Pattern: "GET /.well-known/oauth-protected-resource/", Handler: web.Plain(documents)},
 		web.Route{Pattern: "GET " + issuer.Path + "/feed", Handler: feedGuard.handler(feed.Handler(s.directory, s.ending))})
 	public = append(public, s.auditRoutes(issuer.Path, feedGuard)...)
+	public = append(public, as.Certificates{
+		Issuer: s.cfg.Issuer, Redeem: s.enrolment.Redeem, Refresh: s.directory.Refresh, CRL: s.authority.CRL, Roots: s.RootPEM,
+	}.Routes(issuer.Path)...)
 	t.public = web.NewTable(s.options("public", as.Render), public)
 	t.mtls = web.NewTable(s.options("mtls", as.Render), authorization.MTLSRoutes())
 	t.admin, err = s.adminTable(adminGuard)
@@ -109,6 +112,7 @@ func (s *Server) adminTable(g *guard) (http.Handler, error) {
 	return admin.New(admin.Config{
 		Directory: s.directory,
 		Authority: s.authority,
+		Enrolment: s.enrolment,
 		Events:    s.store.Events, SelectEvents: s.store.SelectEvents, Checkpoints: s.store.Checkpoints, LastUsed: s.lastUsed,
 		Require: g.Require,
 		Caller: func(ctx context.Context) (admin.Caller, bool) {

@@ -130,7 +130,7 @@ func TestReadFails(t *testing.T) {
 		{"revoked_tokens", true, func(s *Store) error { return s.Prune(context.Background(), time.Now()) }},
 		{"meta", true, func(s *Store) error { return s.InitMeta(context.Background(), audit.Event{At: time.Now()}, nil) }},
 		{"keys", true, func(s *Store) error { _, err := s.Keys(context.Background(), keyring.Root); return err }},
-		{"intents", true, func(s *Store) error { _, err := s.OpenIntents(context.Background()); return err }},
+		{"certificates", true, func(s *Store) error { _, err := s.OpenIntents(context.Background(), "ca1", time.Time{}); return err }},
 		{"head", true, func(s *Store) error { return s.Ping(context.Background()) }},
 	} {
 		t.Run("without "+c.table, func(t *testing.T) {

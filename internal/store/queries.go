@@ -71,10 +71,6 @@ const (
 	queryCountKey = `SELECT COUNT(*) FROM keys WHERE purpose = $1`
 	queryAddKey   = `INSERT INTO keys (id, purpose, sealed, certificate, created, not_before, not_after) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING`
 
-	// The certificate authority.
-	queryAddIntent    = `INSERT INTO intents (serial, client_id, credential_id, csr_hash, tbs_hash, at, finished) VALUES ($1, $2, $3, $4, $5, $6, 0) ON CONFLICT DO NOTHING`
-	queryCloseIntent  = `UPDATE intents SET finished = 1 WHERE serial = $1 AND credential_id = $2 AND finished = 0`
-	queryOpenIntents  = `SELECT serial, client_id, credential_id, csr_hash, tbs_hash, at FROM intents WHERE finished = 0 ORDER BY at, serial`
 	queryPruneRevoked = `DELETE FROM revoked_tokens WHERE expires < $1`
 
 	// Single use.

@@ -9,7 +9,6 @@ import (
 	"slices"
 
 	"github.com/holdfast-auth/holdfast/internal/audit"
-	"github.com/holdfast-auth/holdfast/internal/ca"
 	"github.com/holdfast-auth/holdfast/internal/directory"
 	"github.com/holdfast-auth/holdfast/internal/keyring"
 )
@@ -84,45 +83,4 @@ func (s *Store) CreateKeys(ctx context.Context, e audit.Event, only bool, keys .
 		}
 		return nil
 	})
-}
-
-// BeginIssue is ca.Store's. A serial that was begun before is directory.ErrExists.
-func (s *Store) BeginIssue(ctx context.Context, i ca.Intent) error {
-	return s.write(ctx, func(tx *sql.Tx) error {
-		if err := add(tx, queryAddIntent, i.Serial, string(i.ClientID), string(i.CredentialID), i.CSRHash[:], i.TBSHash[:], micros(i.At)); err != nil {
-			return fmt.Errorf("store intent %s: %w", i.Serial, err)
-		}
-		return nil
-	})
-}
-
-// FinishIssue is ca.Store's. Without an open intent for this serial and
-// credential it is directory.ErrState.
-func (s *Store) FinishIssue(ctx context.Context, e audit.Event, serial string, c directory.Credential) error {
-	return s.change(ctx, e, func(tx *sql.Tx, sequence int64) error {
-		n, err := affected(tx, queryCloseIntent, serial, string(c.ID))
-		if err == nil && n == 0 {
-			err = directory.ErrState
-		}
-		if err != nil {
-			return fmt.Errorf("close intent %s: %w", serial, err)
-		}
-		return addCredential(tx, sequence, c)
-	})
-}
-
-// OpenIntents are those that no certificate was stored for, oldest first.
-func (s *Store) OpenIntents(ctx context.Context) ([]ca.Intent, error) {
-	intents, err := collect(ctx, s.readers, scanIntent, queryOpenIntents)
-	if err != nil {
-		return nil, fmt.Errorf("read open intents: %w", err)
-	}
-	return intents, nil
-}
-
-func scanIntent(rows *sql.Rows, i *ca.Intent) error {
-	var at int64
-	err := rows.Scan(&i.Serial, &i.ClientID, &i.CredentialID, digest(i.CSRHash[:]), digest(i.TBSHash[:]), &at)
-	i.At = fromMicros(at)
-	return err
 }

@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/holdfast-auth/holdfast/internal/ca"
 	"github.com/holdfast-auth/holdfast/internal/directory"
 	"github.com/holdfast-auth/holdfast/internal/keyring"
 )
@@ -48,72 +47,6 @@ func runKeys(t *testing.T, fresh func(t *testing.T) Database) {
 		second.ID = "r2"
 		w.refused(t, directory.ErrExists, func() error { return w.CreateKeys(ctx, event("key.created", "r2"), true, second) })
 		must(t, w.CreateKeys(ctx, event("key.created", "r2"), false, second))
-	})
-}
-
-func runIssue(t *testing.T, fresh func(t *testing.T) Database) {
-	ctx := context.Background()
-	intent := ca.Intent{Serial: "0a", ClientID: "app", CredentialID: "c", CSRHash: [32]byte{1}, TBSHash: [32]byte{2}, At: at}
-	issued := certificate("c", "app", "issued")
-	finish := func(w *world, serial string, c directory.Credential) error {
-		return w.FinishIssue(ctx, event("certificate.issued", serial), serial, c)
-	}
-	t.Run("an intent is open until its certificate is stored", func(t *testing.T) {
-		w := newWorld(t, fresh)
-		must(t, w.BeginIssue(ctx, intent))
-		open, err := w.OpenIntents(ctx)
-		must(t, err)
-		if diff := cmp.Diff([]ca.Intent{intent}, open); diff != "" {
-			t.Fatal(diff)
-		}
-		must(t, w.Close())
-		w.Store = w.open(t)
-		if open, err := w.OpenIntents(ctx); err != nil || len(open) != 1 {
-			t.Fatalf("after a restart: %v, %v", open, err)
-		}
-		must(t, finish(w, "0a", issued))
-		if open, err = w.OpenIntents(ctx); err != nil || len(open) != 0 {
-			t.Fatalf("%v, %v", open, err)
-		}
-		stored := issued
-		stored.Changed = 5
-		if diff := cmp.Diff([]directory.Credential{stored}, w.loaded(t).Credentials); diff != "" {
-			t.Fatal(diff)
-		}
-	})
-	t.Run("an intent by itself is no change", func(t *testing.T) {
-		w := newWorld(t, fresh)
-		w.refused(t, nil, func() error { return w.BeginIssue(ctx, intent) })
-	})
-	t.Run("a serial or a credential begins once", func(t *testing.T) {
-		w := newWorld(t, fresh)
-		must(t, w.BeginIssue(ctx, intent))
-		again := intent
-		again.CredentialID = "c2"
-		is(t, w.BeginIssue(ctx, again), directory.ErrExists)
-		again = intent
-		again.Serial = "0b"
-		is(t, w.BeginIssue(ctx, again), directory.ErrExists)
-	})
-	t.Run("a certificate without its intent is refused and leaves nothing", func(t *testing.T) {
-		w := newWorld(t, fresh)
-		w.refused(t, directory.ErrState, func() error { return finish(w, "0a", issued) })
-		must(t, w.BeginIssue(ctx, intent))
-		other := issued
-		other.ID = "another"
-		w.refused(t, directory.ErrState, func() error { return finish(w, "0a", other) })
-		w.refused(t, directory.ErrState, func() error { return finish(w, "0b", issued) })
-		must(t, finish(w, "0a", issued))
-		w.refused(t, directory.ErrState, func() error { return finish(w, "0a", issued) })
-	})
-	t.Run("a certificate that is known keeps its intent open", func(t *testing.T) {
-		w := newWorld(t, fresh)
-		must(t, w.CreateCredential(ctx, event("credential.registered", "x"), certificate("x", "server", "issued")))
-		must(t, w.BeginIssue(ctx, intent))
-		w.refused(t, directory.ErrExists, func() error { return finish(w, "0a", issued) })
-		if open, err := w.OpenIntents(ctx); err != nil || len(open) != 1 {
-			t.Fatalf("%v, %v", open, err)
-		}
 	})
 }
 

@@ -37,6 +37,8 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 		{"put", runPut},
 		{"keys", runKeys},
 		{"issue", runIssue},
+		{"enrolment", runEnrolment},
+		{"crl", runCRL},
 		{"meta", runMeta},
 		{"uses", runUses},
 		{"pruning", runPruning},

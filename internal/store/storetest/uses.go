@@ -242,7 +242,7 @@ func runClosed(t *testing.T, fresh func(t *testing.T) Database) {
 			"head":    func() error { _, err := s.Head(ctx); return err },
 			"events":  func() error { _, err := s.Events(ctx, 0, 1); return err },
 			"chain":   func() error { _, err := s.VerifyChain(ctx); return err },
-			"intents": func() error { _, err := s.OpenIntents(ctx); return err },
+			"intents": func() error { _, err := s.OpenIntents(ctx, "ca1", at); return err },
 		} {
 			if read() == nil {
 				t.Errorf("%s of a closed store answers", name)

@@ -1,0 +1,414 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/holdfast-auth/holdfast/internal/ca"
+	"github.com/holdfast-auth/holdfast/internal/directory"
+	"github.com/holdfast-auth/holdfast/internal/enrol"
+)
+
+// describeCertificates are the operations of the certificate authority and of
+// enrolment.
+func describeCertificates(d *door, a *api) {
+	get := func(path, summary string) huma.Operation {
+		return huma.Operation{Method: http.MethodGet, Path: "/v1" + path, Summary: summary}
+	}
+	post := func(path, summary string) huma.Operation {
+		return huma.Operation{Method: http.MethodPost, Path: "/v1" + path, Summary: summary}
+	}
+	create := func(path, summary string) huma.Operation {
+		op := post(path, summary)
+		op.DefaultStatus = http.StatusCreated
+		return op
+	}
+	issue := create("/applications/{client_id}/certificate-requests", "Issue certificate")
+	issue.Description = "The same request gets the same certificate, with 200, until half of its life has passed."
+	register(d, issue, keepers, a.issueCertificate)
+
+	register(d, get("/organisations/{organisation}/names", "List names of organisation"), operators, a.listNames)
+	register(d, create("/organisations/{organisation}/names", "Add name to organisation"), owners, a.addName)
+	register(d, post("/organisations/{organisation}/names/{name}/remove", "Remove name from organisation"), officers, a.removeName)
+
+	register(d, get("/applications/{client_id}/enrolment-codes", "List enrolment codes"), operators, a.listCodes)
+	register(d, create("/applications/{client_id}/enrolment-codes", "Create enrolment code"), keepers, a.createCode)
+	register(d, get("/applications/{client_id}/enrolment-codes/{code_id}", "Show enrolment code"), operators, a.showCode)
+	register(d, post("/applications/{client_id}/enrolment-codes/{code_id}/revoke", "Revoke enrolment code"), keepers, a.revokeCode)
+
+	register(d, get("/certificate-authority", "Show certificate authority"), installation, a.showAuthority)
+	register(d, post("/certificate-authority/stop", "Stop issuing certificates"), officers, a.setSwitch(true))
+	register(d, post("/certificate-authority/resume", "Resume issuing certificates"), officers, a.setSwitch(false))
+	register(d, create("/certificate-authority/requests", "Request issuing CA"), owners, a.requestAuthority)
+	register(d, create("/certificate-authority/certificates", "Import issuing CA"), owners, a.importAuthority)
+}
+
+// NewRequest asks for a certificate of our own authority.
+type NewRequest struct {
+	CSR         string `json:"csr" maxLength:"65536" doc:"PKCS#10, PEM"`
+	Profile     string `json:"profile,omitempty" enum:"client_transport,client_signing,server_tls" doc:"What it is for; client_transport when omitted"`
+	LifeSeconds int64  `json:"life_seconds,omitempty" minimum:"1" maximum:"7776000" doc:"90 days when omitted"`
+}
+
+// IssuedCertificate is the answer: the credential and its chain.
+type IssuedCertificate struct {
+	CredentialID string    `json:"credential_id"`
+	ClientID     string    `json:"client_id"`
+	Profile      string    `json:"profile"`
+	Serial       string    `json:"serial" doc:"Hexadecimal"`
+	Thumbprint   string    `json:"thumbprint" doc:"x5t#S256; of a client_signing certificate, the key's RFC 7638 thumbprint"`
+	KeyID        string    `json:"kid,omitempty" doc:"Of a client_signing certificate's key"`
+	Chain        string    `json:"chain" doc:"PEM, leaf first, without the root"`
+	NotAfter     time.Time `json:"not_after"`
+}
+
+type (
+	issueCertificateInput struct {
+		ApplicationPath
+		Body NewRequest
+	}
+	issuedOutput struct {
+		Status int
+		Body   IssuedCertificate
+	}
+)
+
+func (a *api) issueCertificate(ctx context.Context, caller Caller, in *issueCertificateInput) (*issuedOutput, error) {
+	csr, err := onePEM("csr", in.Body.CSR, "CERTIFICATE REQUEST")
+	if err != nil {
+		return nil, err
+	}
+	client, err := a.client(in.ClientID)
+	if err != nil {
+		return nil, err
+	}
+	r := ca.Request{
+		Actor: caller.actor(), Client: client, Profile: ca.Profile(in.Body.Profile), CSR: csr,
+		Life: time.Duration(in.Body.LifeSeconds) * time.Second,
+	}
+	if r.Profile == "" {
+		r.Profile = ca.ClientTransport
+	}
+	issued, err := a.Authority.Issue(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	_ = a.Directory.Refresh(ctx) // in force at once; without it, within 500 ms
+	out := &issuedOutput{Status: http.StatusCreated, Body: showIssued(r.Profile, issued)}
+	if issued.Again {
+		out.Status = http.StatusOK
+	}
+	return out, nil
+}
+
+func showIssued(profile ca.Profile, issued ca.Issued) IssuedCertificate {
+	c := issued.Credential
+	out := IssuedCertificate{
+		CredentialID: string(c.ID), ClientID: string(c.ClientID), Profile: string(profile), Serial: issued.Serial,
+		Thumbprint: c.Thumbprint.String(), NotAfter: c.NotAfter,
+	}
+	if c.Key != nil {
+		out.KeyID = c.Key.KeyID()
+	}
+	for _, der := range issued.Chain {
+		out.Chain += string(certificatePEM(der))
+	}
+	return out
+}
+
+// OrganisationName is a DNS name or an IP address that server certificates of an
+// organisation may have.
+type OrganisationName struct {
+	Organisation string    `json:"organisation"`
+	Name         string    `json:"name" doc:"DNS name in lower case, or IP address"`
+	Added        time.Time `json:"added"`
+}
+
+// NewName is the body that adds one.
+type NewName struct {
+	Name string `json:"name" minLength:"1" maxLength:"253" doc:"DNS name without wildcard, or IP address"`
+}
+
+type (
+	addNameInput struct {
+		OrganisationPath
+		Body NewName
+	}
+	removeNameInput struct {
+		OrganisationPath
+		Name string `path:"name" maxLength:"253"`
+	}
+	namesOutput struct{ Body Page[OrganisationName] }
+	nameOutput  struct{ Body OrganisationName }
+)
+
+// organisation finds one that may have something new.
+func (a *api) organisation(id string) (*directory.Organisation, error) {
+	o := a.Directory.Current().Organisation(directory.OrganisationID(id))
+	if o == nil {
+		return nil, directory.ErrNotFound
+	}
+	return o, nil
+}
+
+func (a *api) listNames(ctx context.Context, _ Caller, in *OrganisationPath) (*namesOutput, error) {
+	o, err := a.organisation(in.ID)
+	if err != nil {
+		return nil, err
+	}
+	names, err := a.Authority.Names(ctx, o.ID)
+	if err != nil {
+		return nil, err
+	}
+	out := &namesOutput{Page[OrganisationName]{Items: make([]OrganisationName, len(names))}}
+	for i, n := range names {
+		out.Body.Items[i] = showName(n)
+	}
+	return out, nil
+}
+
+func (a *api) addName(ctx context.Context, caller Caller, in *addNameInput) (*nameOutput, error) {
+	o, err := a.organisation(in.ID)
+	if err == nil && o.State == directory.Revoked {
+		err = directory.ErrState
+	}
+	if err != nil {
+		return nil, err
+	}
+	n, err := a.Authority.AddName(ctx, caller.actor(), o.ID, in.Body.Name)
+	if err != nil {
+		return nil, err
+	}
+	return &nameOutput{showName(n)}, nil
+}
+
+func (a *api) removeName(ctx context.Context, caller Caller, in *removeNameInput) (*namesOutput, error) {
+	o, err := a.organisation(in.ID)
+	if err != nil {
+		return nil, err
+	}
+	err = a.Authority.RemoveName(ctx, caller.actor(), o.ID, in.Name)
+	if errors.Is(err, directory.ErrInvalid) {
+		err = directory.ErrNotFound // no organisation can have such a name
+	}
+	if err != nil {
+		return nil, err
+	}
+	return a.listNames(ctx, caller, &in.OrganisationPath)
+}
+
+func showName(n ca.Name) OrganisationName {
+	return OrganisationName{Organisation: string(n.Organisation), Name: n.Name, Added: n.Added}
+}
+
+// EnrolmentCode as the API shows it: never the code itself.
+type EnrolmentCode struct {
+	ID           string     `json:"code_id"`
+	ClientID     string     `json:"client_id"`
+	Profile      string     `json:"profile,omitempty"`
+	Instance     string     `json:"instance,omitempty"`
+	State        string     `json:"state" enum:"open,used,revoked,expired"`
+	CreatedBy    string     `json:"created_by"`
+	Created      time.Time  `json:"created"`
+	Expires      time.Time  `json:"expires"`
+	Used         *time.Time `json:"used,omitempty"`
+	Revoked      *time.Time `json:"revoked,omitempty"`
+	CredentialID string     `json:"credential_id,omitempty" doc:"What it was used for"`
+}
+
+// NewCode is the body that makes one.
+type NewCode struct {
+	Profile     string `json:"profile,omitempty" enum:"client_transport,client_signing" doc:"The application chooses when omitted"`
+	Instance    string `json:"instance,omitempty" maxLength:"64" doc:"Name of the replica that it is for"`
+	LifeSeconds int64  `json:"life_seconds,omitempty" minimum:"1" maximum:"86400" doc:"24 hours when omitted"`
+}
+
+// MadeCode is the answer that shows the code, once.
+type MadeCode struct {
+	EnrolmentCode
+	Code string `json:"code" doc:"Give it to the application; it is shown this once"`
+}
+
+type (
+	codeInput struct {
+		ApplicationPath
+		ID string `path:"code_id" maxLength:"64"`
+	}
+	listCodesInput struct {
+		ApplicationPath
+		ListQuery
+	}
+	createCodeInput struct {
+		ApplicationPath
+		Body NewCode
+	}
+	codeOutput     struct{ Body EnrolmentCode }
+	madeCodeOutput struct{ Body MadeCode }
+	codesOutput    struct{ Body Page[EnrolmentCode] }
+)
+
+func (a *api) listCodes(ctx context.Context, _ Caller, in *listCodesInput) (*codesOutput, error) {
+	client, err := a.client(in.ClientID)
+	if err != nil {
+		return nil, err
+	}
+	codes, err := a.Enrolment.Codes(ctx, client.ClientID)
+	if err != nil {
+		return nil, err
+	}
+	now := a.Table.Now()
+	p := page(slices.Values(codes), in.ListQuery, func(c enrol.Code) string { return c.ID },
+		func(c enrol.Code) EnrolmentCode { return showEnrolmentCode(&c, now) })
+	return &codesOutput{p}, nil
+}
+
+func (a *api) createCode(ctx context.Context, caller Caller, in *createCodeInput) (*madeCodeOutput, error) {
+	client, err := a.client(in.ClientID)
+	if err != nil {
+		return nil, err
+	}
+	c, secret, err := a.Enrolment.Create(ctx, caller.actor(), client, enrol.New{
+		Profile: ca.Profile(in.Body.Profile), Instance: in.Body.Instance, Life: time.Duration(in.Body.LifeSeconds) * time.Second,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &madeCodeOutput{MadeCode{showEnrolmentCode(&c, a.Table.Now()), secret}}, nil
+}
+
+func (a *api) showCode(ctx context.Context, _ Caller, in *codeInput) (*codeOutput, error) {
+	c, err := a.Enrolment.Code(ctx, directory.ClientID(in.ClientID), in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &codeOutput{showEnrolmentCode(&c, a.Table.Now())}, nil
+}
+
+func (a *api) revokeCode(ctx context.Context, caller Caller, in *codeInput) (*codeOutput, error) {
+	client, err := a.client(in.ClientID)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.Enrolment.Revoke(ctx, caller.actor(), client, in.ID); err != nil {
+		return nil, err
+	}
+	return a.showCode(ctx, caller, in)
+}
+
+func showEnrolmentCode(c *enrol.Code, now time.Time) EnrolmentCode {
+	return EnrolmentCode{
+		ID: c.ID, ClientID: string(c.ClientID), Profile: string(c.Profile), Instance: c.Instance, State: c.State(now), CreatedBy: c.Actor,
+		Created: c.Created, Expires: c.Expires, Used: moment(c.Used), Revoked: moment(c.Revoked), CredentialID: string(c.CredentialID),
+	}
+}
+
+// CertificateAuthority as the API shows it.
+type CertificateAuthority struct {
+	Stopped bool        `json:"stopped" doc:"Nothing is issued until it is resumed"`
+	Since   *time.Time  `json:"since,omitempty" doc:"Of the last stop or resumption"`
+	Actor   string      `json:"actor,omitempty" doc:"Who stopped or resumed it"`
+	Roots   []string    `json:"roots" doc:"PEM"`
+	Issuing []IssuingCA `json:"issuing" doc:"The one that begins to sign last comes first"`
+}
+
+// IssuingCA is one of the CAs that sign certificates.
+type IssuingCA struct {
+	ID          string     `json:"id"`
+	Subject     string     `json:"subject"`
+	Certificate string     `json:"certificate" doc:"PEM"`
+	SignsFrom   time.Time  `json:"signs_from"`
+	NotAfter    time.Time  `json:"not_after"`
+	Available   bool       `json:"available" doc:"Its key is here and opens"`
+	CRL         string     `json:"crl,omitempty" doc:"URL of its list of revoked certificates"`
+	CRLNumber   int64      `json:"crl_number,omitempty"`
+	NextUpdate  *time.Time `json:"crl_next_update,omitempty"`
+}
+
+// AuthorityRequest is a CSR for a new issuing CA.
+type AuthorityRequest struct {
+	ID  string `json:"id"`
+	CSR string `json:"csr" doc:"PKCS#10, PEM, for whoever has the root's key"`
+}
+
+// NewAuthority is the certificate that was made of one.
+type NewAuthority struct {
+	Certificates string `json:"certificates" maxLength:"65536" doc:"PEM: the issuing CA's certificate and, if it is not known here yet, the root's"`
+}
+
+type (
+	importAuthorityInput struct{ Body NewAuthority }
+	authorityOutput      struct{ Body CertificateAuthority }
+	requestOutput        struct{ Body AuthorityRequest }
+)
+
+func (a *api) showAuthority(ctx context.Context, _ Caller, _ *struct{}) (*authorityOutput, error) {
+	sw, err := a.Authority.Switch(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := CertificateAuthority{Stopped: sw.Stopped, Since: moment(sw.Since), Actor: sw.Actor}
+	for _, root := range a.Authority.Roots() {
+		out.Roots = append(out.Roots, string(certificatePEM(root.Raw)))
+	}
+	for _, i := range a.Authority.Issuers() {
+		shown := IssuingCA{
+			ID: i.ID, Subject: i.Certificate.Subject.String(), Certificate: string(certificatePEM(i.Certificate.Raw)),
+			SignsFrom: i.SignsFrom, NotAfter: i.Certificate.NotAfter, Available: i.Available, CRL: i.CRL,
+		}
+		if c := a.Authority.CRL(i.ID); c != nil {
+			shown.CRLNumber, shown.NextUpdate = c.Number, moment(c.NextUpdate)
+		}
+		out.Issuing = append(out.Issuing, shown)
+	}
+	return &authorityOutput{out}, nil
+}
+
+func (a *api) setSwitch(stopped bool) func(context.Context, Caller, *struct{}) (*authorityOutput, error) {
+	return func(ctx context.Context, caller Caller, in *struct{}) (*authorityOutput, error) {
+		// Asked twice, it is as asked: whoever presses stop again is not told of a fault.
+		if err := a.Authority.SetSwitch(ctx, caller.actor(), stopped); err != nil && !errors.Is(err, directory.ErrState) {
+			return nil, err
+		}
+		return a.showAuthority(ctx, caller, in)
+	}
+}
+
+func (a *api) requestAuthority(ctx context.Context, caller Caller, _ *struct{}) (*requestOutput, error) {
+	id, csr, err := a.Authority.Request(ctx, caller.actor())
+	if err != nil {
+		return nil, err
+	}
+	return &requestOutput{AuthorityRequest{ID: id, CSR: string(csr)}}, nil
+}
+
+func (a *api) importAuthority(ctx context.Context, caller Caller, in *importAuthorityInput) (*authorityOutput, error) {
+	if _, _, err := a.Authority.Import(ctx, caller.actor(), []byte(in.Body.Certificates)); err != nil {
+		return nil, err
+	}
+	return a.showAuthority(ctx, caller, nil)
+}
+
+// certificateFault words what only the certificate authority says; nil for the rest.
+func certificateFault(err error) *fault {
+	unavailable := func(reason, detail string, retry int) *fault {
+		f := newFault(http.StatusServiceUnavailable, reason, detail)
+		f.retry, f.cause = retry, err
+		return f
+	}
+	switch {
+	case errors.Is(err, ca.ErrStopped):
+		return unavailable("issuing_stopped", "issuing certificates is stopped by an operator", 60)
+	case errors.Is(err, ca.ErrClosed):
+		return unavailable("no_issuing_ca", "no issuing CA is in its time", 300)
+	case errors.Is(err, ca.ErrUnavailable):
+		return unavailable("ca_key_unavailable", "the key of the certificate authority is not available", 30)
+	case errors.Is(err, ca.ErrBusy):
+		return unavailable("request_under_way", "the same request is being served", 10)
+	}
+	return nil
+}
