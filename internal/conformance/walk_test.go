@@ -2,8 +2,10 @@ package conformance_test
 
 import (
 	"crypto/ecdsa"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"net/http"
 	"os"
@@ -121,6 +123,10 @@ func TestRouteWalk(t *testing.T) {
 					k.checkClient(t, target)
 				case listener == "admin":
 					k.checkToken(t, k.operator, method, target)
+				case pattern == "POST /enrol":
+					k.checkEnrolment(t, target)
+				case pattern == "GET /crl/{file}":
+					k.checkOpen(t, method, k.listURL(t))
 				case slices.Contains(gatewayRoutes, pattern):
 					k.checkToken(t, k.reader, method, target)
 				default:
@@ -215,6 +221,47 @@ func (k *walk) checkToken(t *testing.T, right *application, method, target strin
 	got := k.send(t, shown(right, k.fresh[right]))
 	if got.status == 401 || got.status == 403 || got.status >= 500 {
 		t.Errorf("the right one: %s (%s)", got, got.reason())
+	}
+}
+
+// listURL is where the issuing CA's list of revoked certificates is.
+func (k *walk) listURL(t *testing.T) string {
+	t.Helper()
+	authority, err := k.admin.Authority(t.Context())
+	must(t, err)
+	return authority.Issuing[0].CRL
+}
+
+// checkEnrolment: what opens is an enrolment code, once.
+func (k *walk) checkEnrolment(t *testing.T, target string) {
+	private := newKey(t, "ES256").private
+	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, private)
+	must(t, err)
+	csr := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}))
+	made, err := k.admin.CreateEnrolmentCode(t.Context(), k.reporter.id, admin.NewCode{})
+	must(t, err)
+	revoked, err := k.admin.CreateEnrolmentCode(t.Context(), k.reporter.id, admin.NewCode{})
+	must(t, err)
+	_, err = k.admin.RevokeEnrolmentCode(t.Context(), k.reporter.id, revoked.ID)
+	must(t, err)
+	before := k.sequence(t)
+	with := func(code string) *answer {
+		body, err := json.Marshal(map[string]string{"code": code, "csr": csr})
+		must(t, err)
+		return k.send(t, &request{client: k.plain, method: http.MethodPost, url: target, body: string(body), header: http.Header{"Content-Type": {"application/json"}}})
+	}
+	for name, code := range map[string]string{
+		"no credential": "none", "a wrong one": made.Code[:len(made.Code)-1] + "0", "a revoked one": revoked.Code, "its id": made.ID,
+	} {
+		if got := with(code); got.status != http.StatusBadRequest || got.text("error") != "invalid_grant" {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	if after := k.sequence(t); after != before {
+		t.Errorf("advisory 100: %d changes without a good credential", after-before)
+	}
+	if got := with(made.Code); got.status != http.StatusOK || got.text("client_id") != k.reporter.id {
+		t.Errorf("the right one: %s", got)
 	}
 }
 
