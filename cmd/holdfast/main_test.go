@@ -34,6 +34,8 @@ func TestScripts(t *testing.T) {
 			"mode":       mode,
 			"value":      value,
 			"running":    running,
+			"sql":        tamper,
+			"replace":    replace,
 		},
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))

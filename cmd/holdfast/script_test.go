@@ -168,3 +168,30 @@ func running(ts *testscript.TestScript, neg bool, args []string) {
 		time.Sleep(10 * time.Millisecond) // between two looks
 	}
 }
+
+// tamper runs SQL in a database: sql holdfast.db statement...
+func tamper(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: sql database statement...")
+	}
+	db, err := sql.Open("sqlite", ts.MkAbs(args[0]))
+	ts.Check(err)
+	for _, statement := range args[1:] {
+		_, err := db.Exec(statement)
+		ts.Check(err)
+	}
+	ts.Check(db.Close())
+}
+
+// replace writes a file anew with one text for another, once: replace from to old new
+func replace(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 4 {
+		ts.Fatalf("usage: replace from to old new")
+	}
+	text := ts.ReadFile(args[0])
+	changed := strings.Replace(text, args[2], args[3], 1)
+	if changed == text {
+		ts.Fatalf("%s has no %s", args[0], args[2])
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(changed), 0o600))
+}

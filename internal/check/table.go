@@ -48,7 +48,7 @@ func Holdfast() Table {
 
 			// Edges: the database, the wire to the admin API, and who puts all together.
 			{Package: "internal/store", Inside: []string{"cnf", "internal/audit", "internal/ca", "internal/directory", "internal/enrol", "internal/jose", "internal/keyring", "internal/token"}, Outside: []string{"modernc.org/sqlite", "github.com/jackc/pgx/v5", "github.com/pressly/goose/v3"}, Clock: true},
-			{Package: "internal/adminclient", Inside: []string{"client", "internal/admin", "internal/strictjson"}},
+			{Package: "internal/adminclient", Inside: []string{"client", "internal/admin", "internal/audit", "internal/strictjson"}},
 			{Package: "internal/server", Inside: []string{
 				"cnf", "dpop", "mtls", "verify", "verify/jwks", "verify/httpmw", "client", "internal/admin", "internal/as",
 				"internal/audit", "internal/ca", "internal/checkpoint", "internal/clientauth", "internal/config", "internal/directory", "internal/enrol", "internal/envelope",
@@ -58,7 +58,7 @@ func Holdfast() Table {
 			{Package: "internal/dev", Inside: []string{"cnf", "dpop", "mtls", "client", "internal/admin", "internal/adminclient", "internal/config", "internal/jose", "internal/server", "internal/web"}, Outside: []string{"golang.org/x/sync"}, Clock: true},
 			{Package: "internal/demo", Inside: []string{"cnf", "dpop", "client", "internal/admin", "internal/adminclient", "internal/dev", "internal/jose", "internal/strictjson"}, Clock: true},
 			{Package: "cmd/holdfast", Inside: []string{
-				"dpop", "client", "internal/adminclient", "internal/config", "internal/demo", "internal/dev", "internal/envelope", "internal/gateway", "internal/jose", "internal/server", "internal/store",
+				"dpop", "client", "internal/adminclient", "internal/audit", "internal/config", "internal/demo", "internal/dev", "internal/envelope", "internal/gateway", "internal/jose", "internal/server", "internal/store",
 			}, Outside: []string{"github.com/spf13/cobra"}, Clock: true},
 
 			// Tools of this repository.
