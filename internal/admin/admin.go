@@ -10,6 +10,7 @@ import (
 	"github.com/holdfast-auth/holdfast/internal/ca"
 	"github.com/holdfast-auth/holdfast/internal/directory"
 	"github.com/holdfast-auth/holdfast/internal/enrol"
+	"github.com/holdfast-auth/holdfast/internal/idempotency"
 	"github.com/holdfast-auth/holdfast/internal/web"
 )
 
@@ -29,6 +30,13 @@ type Caller struct {
 // actor is how the audit names the caller.
 func (c Caller) actor() string { return string(c.ClientID) }
 
+// Token is what revoking an access token needs to know of it.
+type Token struct {
+	ID       string
+	ClientID directory.ClientID
+	Expires  time.Time
+}
+
 // Config is what the API needs. Every field but Routes is required.
 type Config struct {
 	Directory *directory.Directory
@@ -43,6 +51,23 @@ type Config struct {
 	// LastUsed is when the credentials of an application were last used, those that
 	// were not left out.
 	LastUsed func(ctx context.Context, client directory.ClientID) (map[directory.CredentialID]time.Time, error)
+	// Answers keeps what was answered under an Idempotency-Key.
+	Answers interface {
+		Remembered(ctx context.Context, key [32]byte, now time.Time) (idempotency.Record, error)
+		Remember(ctx context.Context, p *idempotency.Pending, now time.Time) error
+	}
+	// Secrets seals those answers, and makes the key that signs cursors: the
+	// key-encryption key.
+	Secrets interface {
+		Seal(name string, plaintext []byte) ([]byte, error)
+		Open(name string, sealed []byte) ([]byte, error)
+		Derive(purpose string) [32]byte
+	}
+	// SigningKeys are the token signing keys that are not forgotten, and those that
+	// were revoked.
+	SigningKeys func() []SigningKey
+	// ReadToken reads an access token that this server signed; nil if it did not.
+	ReadToken func(text string) *Token
 	// Require lets through to next only requests whose token is good for this
 	// API and has its scope; it answers the others itself, and their event says why.
 	Require func(next http.Handler) http.Handler
@@ -63,18 +88,21 @@ type Config struct {
 }
 
 // api is the operations' state.
-type api struct{ Config }
+type api struct {
+	Config
+	cursors [32]byte // signs cursors
+}
 
 // New builds the handler of the admin listener.
 func New(c Config) (http.Handler, error) {
 	switch {
 	case c.Directory == nil, c.Authority == nil, c.Enrolment == nil, c.Events == nil, c.SelectEvents == nil, c.Checkpoints == nil, c.LastUsed == nil,
+		c.Answers == nil, c.Secrets == nil, c.SigningKeys == nil, c.ReadToken == nil,
 		c.Require == nil, c.Caller == nil, c.OperatorOrganisation == "", c.Resource == "", c.Table.Now == nil, c.Table.Log == nil:
 		return nil, errors.New("admin: a required field of Config is missing")
 	}
 	door := newDoor(c)
-	describe(door, &api{c})
-	describeAudit(door, &api{c})
+	describe(door, &api{c, c.Secrets.Derive("admin cursors")})
 	if err := errors.Join(door.faults...); err != nil {
 		return nil, err
 	}

@@ -3,10 +3,7 @@ package admin
 import (
 	"context"
 	"encoding/hex"
-	"net/http"
 	"time"
-
-	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/holdfast-auth/holdfast/internal/audit"
 	"github.com/holdfast-auth/holdfast/internal/directory"
@@ -66,9 +63,6 @@ type CheckpointPage struct {
 
 // describeAudit is the list of the audit's operations.
 func describeAudit(d *door, a *api) {
-	get := func(path, summary string) huma.Operation {
-		return huma.Operation{Method: http.MethodGet, Path: "/v1" + path, Summary: summary}
-	}
 	register(d, get("/audit", "List audit events"), installation, a.listEvents)
 	register(d, get("/audit/checkpoints", "List checkpoints"), installation, a.listCheckpoints)
 	register(d, get("/organisations/{organisation}/history", "Show history of organisation"), operators, a.organisationHistory)
@@ -126,7 +120,7 @@ func (a *api) history(ctx context.Context, of directory.OrganisationID, subject 
 
 func (a *api) organisationHistory(ctx context.Context, _ Caller, in *organisationHistoryInput) (*eventsOutput, error) {
 	return a.history(ctx, directory.OrganisationID(in.ID), in.ID, in.EventPageQuery,
-		"application", "credential", "certificate", "key", "token", "resource", "instance", "trust_anchor")
+		"application", "operator", "role", "credential", "certificate", "key", "token", "resource", "instance", "trust_anchor")
 }
 
 func (a *api) applicationHistory(ctx context.Context, _ Caller, in *applicationHistoryInput) (*eventsOutput, error) {
@@ -146,7 +140,7 @@ func (a *api) credentialHistory(ctx context.Context, _ Caller, in *credentialHis
 	}
 	c := s.Client(k.ClientID)
 	return a.history(ctx, c.Organisation, in.ID, in.EventPageQuery,
-		"organisation", "application", "key", "token", "resource", "instance", "trust_anchor")
+		"organisation", "application", "operator", "role", "key", "token", "resource", "instance", "trust_anchor")
 }
 
 // addLastUsed fills in when credentials of one application were last used.

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"mime"
@@ -31,23 +32,35 @@ func (d *door) strictBody(ctx huma.Context, next func(huma.Context)) {
 		return
 	}
 	r, w := humago.Unwrap(ctx)
-	data, f := readBody(r)
+	media, schema := onlyOf(body.Content)
+	data, f := readBody(r, media)
 	if f == nil {
-		f = d.checkNames(data, body.Content["application/json"].Schema)
+		f = d.checkNames(data, schema)
 	}
 	if f != nil {
 		writeFault(w, f)
 		return
 	}
 	r.Body = io.NopCloser(bytes.NewReader(data))
-	r.Header.Set("Content-Type", "application/json") // in the one spelling that the framework knows
+	r.Header.Set("Content-Type", media) // in the one spelling that the framework knows
+	if v := visitOf(r.Context()); v != nil {
+		v.body = sha256.Sum256(data)
+	}
 	next(ctx)
 }
 
-func readBody(r *http.Request) ([]byte, *fault) {
+// onlyOf is the one media type of a body.
+func onlyOf(content map[string]*huma.MediaType) (string, *huma.Schema) {
+	for media, c := range content {
+		return media, c.Schema
+	}
+	return "", nil
+}
+
+func readBody(r *http.Request, wanted string) ([]byte, *fault) {
 	media, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || media != "application/json" || (parameters["charset"] != "" && !strings.EqualFold(parameters["charset"], "utf-8")) {
-		return nil, newFault(http.StatusUnsupportedMediaType, "media_type", "the body must be application/json")
+	if err != nil || media != wanted || (parameters["charset"] != "" && !strings.EqualFold(parameters["charset"], "utf-8")) {
+		return nil, newFault(http.StatusUnsupportedMediaType, "media_type", "the body must be "+wanted)
 	}
 	data, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 	switch {

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/danielgtaylor/huma/v2"
-
 	"github.com/holdfast-auth/holdfast/internal/ca"
 	"github.com/holdfast-auth/holdfast/internal/directory"
 	"github.com/holdfast-auth/holdfast/internal/enrol"
@@ -17,17 +15,6 @@ import (
 // describeCertificates are the operations of the certificate authority and of
 // enrolment.
 func describeCertificates(d *door, a *api) {
-	get := func(path, summary string) huma.Operation {
-		return huma.Operation{Method: http.MethodGet, Path: "/v1" + path, Summary: summary}
-	}
-	post := func(path, summary string) huma.Operation {
-		return huma.Operation{Method: http.MethodPost, Path: "/v1" + path, Summary: summary}
-	}
-	create := func(path, summary string) huma.Operation {
-		op := post(path, summary)
-		op.DefaultStatus = http.StatusCreated
-		return op
-	}
 	issue := create("/applications/{client_id}/certificate-requests", "Issue certificate")
 	issue.Description = "The same request gets the same certificate, with 200, until half of its life has passed."
 	register(d, issue, keepers, a.issueCertificate)
@@ -262,9 +249,9 @@ func (a *api) listCodes(ctx context.Context, _ Caller, in *listCodesInput) (*cod
 		return nil, err
 	}
 	now := a.Table.Now()
-	p := page(slices.Values(codes), in.ListQuery, func(c enrol.Code) string { return c.ID },
+	p, err := page(a, "enrolment codes of "+in.ClientID, slices.Values(codes), in.ListQuery, func(c enrol.Code) string { return c.ID },
 		func(c enrol.Code) EnrolmentCode { return showEnrolmentCode(&c, now) })
-	return &codesOutput{p}, nil
+	return &codesOutput{p}, err
 }
 
 func (a *api) createCode(ctx context.Context, caller Caller, in *createCodeInput) (*madeCodeOutput, error) {

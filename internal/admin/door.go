@@ -25,6 +25,7 @@ type door struct {
 	routes []web.Route
 	origin *http.CrossOriginProtection
 	faults []error // of operations that are not described well enough
+	underWay
 }
 
 func newDoor(c Config) *door {
@@ -64,7 +65,7 @@ func (d *door) Handle(op *huma.Operation, operate func(huma.Context)) {
 			writeFault(w, f)
 			return
 		}
-		operate(humago.NewContext(op, r.WithContext(context.WithValue(r.Context(), callerKey{}, caller)), w))
+		operate(humago.NewContext(op, r.WithContext(context.WithValue(r.Context(), visitKey{}, &visit{caller: caller, request: r})), w))
 	}))
 	d.routes = append(d.routes, web.Route{
 		Pattern: op.Method + " " + op.Path,
@@ -84,9 +85,6 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) { http.NotFound
 
 // accessKey is where an operation's metadata has its access.
 const accessKey = "access"
-
-// callerKey is where a request's context has the Caller that was admitted.
-type callerKey struct{}
 
 // admit looks at the caller, whose token is good, and tells the event who it is.
 func (d *door) admit(w http.ResponseWriter, r *http.Request, who access) (Caller, *fault) {
@@ -113,19 +111,59 @@ func register[I, O any](d *door, op huma.Operation, who access, do func(context.
 	op.Extensions = map[string]any{"x-operator-roles": who.roles()}
 	op.Metadata = map[string]any{accessKey: who}
 	op.Errors = append(op.Errors, http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict)
+	_, tags := any(new(O)).(tagged)
+	describeHeaders(&op, tags)
 	op.MaxBodyBytes = 2 * maxBody // ours binds: strictBody
 	op.BodyReadTimeout = 10 * time.Second
 	huma.Register(d.huma, op, func(ctx context.Context, in *I) (*O, error) {
-		caller, _ := ctx.Value(callerKey{}).(Caller) // admit put it there
-		if err := d.admits(op.Method, caller, in); err != nil {
+		v := visitOf(ctx)
+		if err := d.admits(op.Method, v.caller, in); err != nil {
 			return nil, faultOf(err)
 		}
-		out, err := do(ctx, caller, in)
+		if op.Method == http.MethodPatch && v.request.Header.Get("If-Match") == "" {
+			return nil, newFault(http.StatusPreconditionRequired, "no_if_match", "send If-Match with the ETag of what you saw")
+		}
+		if op.Method == http.MethodPost && !isDryRun(in) {
+			switch r, err := d.once(ctx, v, statusOf(op), func(ctx context.Context) (any, error) { return do(ctx, v.caller, in) }); {
+			case err != nil:
+				return nil, faultOf(err)
+			case r != nil:
+				return nil, r
+			}
+		}
+		out, err := do(ctx, v.caller, in)
 		if err != nil {
 			return nil, faultOf(err)
 		}
+		if t, ok := any(out).(tagged); ok && op.Method == http.MethodGet && matches(v.request.Header.Values("If-None-Match"), t.etag()) {
+			return nil, &reply{Status: http.StatusNotModified, Header: http.Header{"Etag": {t.etag()}}}
+		}
 		return out, nil
 	})
+}
+
+// describeHeaders documents the header fields that the door itself reads.
+func describeHeaders(op *huma.Operation, tags bool) {
+	header := func(name, text string, required bool, limit int) {
+		one := 1
+		op.Parameters = append(op.Parameters, &huma.Param{
+			Name: name, In: "header", Description: text, Required: required,
+			Schema: &huma.Schema{Type: huma.TypeString, MinLength: &one, MaxLength: &limit},
+		})
+	}
+	switch {
+	case op.Method == http.MethodPost:
+		header(idempotencyHeader, "1 to 255 printable characters of ASCII. The same request with the same key has the same answer for 24 h and is carried out once.", false, maxIdempotencyKey)
+	case op.Method == http.MethodPatch:
+		header("If-Match", "ETag of what the change was decided on", true, 1000)
+		op.Errors = append(op.Errors, http.StatusPreconditionFailed, http.StatusPreconditionRequired)
+	case op.Method == http.MethodGet && tags:
+		header("If-None-Match", "ETag of what is known", false, 1000)
+		if op.Responses == nil {
+			op.Responses = map[string]*huma.Response{}
+		}
+		op.Responses["304"] = &huma.Response{Description: "Not Modified"}
+	}
 }
 
 // description is the route of the OpenAPI document, which needs no token.

@@ -20,7 +20,7 @@ func FuzzNames(f *testing.F) {
 	d := newDoor(Config{Require: func(next http.Handler) http.Handler { return next }})
 	describe(d, &api{})
 	schema := d.huma.OpenAPI().Paths["/v1/applications"].Post.RequestBody.Content["application/json"].Schema
-	members := []string{"client_id", "organisation", "name", "auth_method", "binding", "require_nonce", "grants", "operator_role"}
+	members := []string{"client_id", "organisation", "name", "auth_method", "binding", "require_nonce", "grants", "operator_role", "roles", "jwks_uri", "tls_client_auth_san_uri", "tls_client_auth_san_dns", "tls_client_auth_san_ip", "tls_client_auth_san_email"}
 	f.Fuzz(func(t *testing.T, body string) {
 		refused := d.checkNames([]byte(body), schema)
 		var plain map[string]any

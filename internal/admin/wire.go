@@ -5,40 +5,11 @@ import (
 	"encoding/pem"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"github.com/holdfast-auth/holdfast/internal/audit"
 	"github.com/holdfast-auth/holdfast/internal/directory"
 )
-
-// Organisation as the API shows it.
-type Organisation struct {
-	ID    string `json:"id"`
-	Name  string `json:"name"`
-	State string `json:"state"`
-}
-
-// NewOrganisation is the body that makes one.
-type NewOrganisation struct {
-	ID   string `json:"id,omitempty" doc:"Made by the server when omitted"`
-	Name string `json:"name" minLength:"1" maxLength:"200"`
-}
-
-// Resource as the API shows it.
-type Resource struct {
-	URI          string   `json:"uri"`
-	Organisation string   `json:"organisation"`
-	Name         string   `json:"name"`
-	Scopes       []string `json:"scopes"`
-	Servers      []string `json:"servers"`
-}
-
-// NewResource is the body that makes one.
-type NewResource struct {
-	URI          string   `json:"uri" maxLength:"512" doc:"Audience: absolute, without fragment"`
-	Organisation string   `json:"organisation"`
-	Name         string   `json:"name" minLength:"1" maxLength:"200"`
-	Scopes       []string `json:"scopes" nullable:"false" maxItems:"100"`
-	Servers      []string `json:"servers,omitempty" maxItems:"100" doc:"Applications that may introspect tokens for it"`
-}
 
 // Grant lets an application ask for scopes of one resource.
 type Grant struct {
@@ -46,36 +17,11 @@ type Grant struct {
 	Scopes   []string `json:"scopes" nullable:"false" maxItems:"100"`
 }
 
-// Application as the API shows it.
-type Application struct {
-	ClientID     string  `json:"client_id"`
-	Organisation string  `json:"organisation"`
-	Name         string  `json:"name"`
-	AuthMethod   string  `json:"auth_method"`
-	Binding      string  `json:"binding"`
-	RequireNonce bool    `json:"require_nonce"`
-	State        string  `json:"state"`
-	Grants       []Grant `json:"grants"`
-	OperatorRole string  `json:"operator_role,omitempty" doc:"What it may do through this API"`
-}
-
-// NewApplication is the body that makes one.
-type NewApplication struct {
-	ClientID     string  `json:"client_id,omitempty" doc:"Made by the server when omitted"`
-	Organisation string  `json:"organisation"`
-	Name         string  `json:"name" minLength:"1" maxLength:"200"`
-	AuthMethod   string  `json:"auth_method" enum:"private_key_jwt,tls_client_auth,self_signed_tls_client_auth"`
-	Binding      string  `json:"binding" enum:"mtls,dpop" doc:"What its access tokens are bound to"`
-	RequireNonce bool    `json:"require_nonce,omitempty" doc:"Demand a DPoP nonce at the token endpoint"`
-	Grants       []Grant `json:"grants,omitempty" maxItems:"100"`
-	OperatorRole string  `json:"operator_role,omitempty" enum:"owner,security,auditor,organisation_operator" doc:"What it may do through this API; only an owner gives it"`
-}
-
 // Credential as the API shows it: its public half.
 type Credential struct {
 	ID          string          `json:"credential_id"`
 	ClientID    string          `json:"client_id"`
-	Kind        string          `json:"kind" enum:"signing_key,certificate,dpop_key,server_certificate"`
+	Kind        string          `json:"kind" enum:"signing_key,certificate,dpop_key,trusted_certificate,published_key,server_certificate"`
 	State       string          `json:"state"`
 	KeyID       string          `json:"kid,omitempty"`
 	Algorithm   string          `json:"alg,omitempty"`
@@ -83,10 +29,17 @@ type Credential struct {
 	Thumbprint  string          `json:"thumbprint" doc:"x5t#S256 of a certificate, RFC 7638 thumbprint of a key"`
 	Certificate string          `json:"certificate,omitempty" doc:"PEM"`
 	Issued      bool            `json:"issued" doc:"By our own certificate authority"`
+	Instance    string          `json:"instance,omitempty" doc:"The replica that has it"`
 	Created     time.Time       `json:"created"`
 	NotBefore   *time.Time      `json:"not_before,omitempty"`
 	NotAfter    *time.Time      `json:"not_after,omitempty"`
 	LastUsed    *time.Time      `json:"last_used,omitempty" doc:"When it last authenticated; up to 30 s late"`
+}
+
+// CredentialChange is what became of one, and what that ends.
+type CredentialChange struct {
+	Credential
+	Ends *Ends `json:"ends,omitempty"`
 }
 
 // NewSigningKey registers the public half of a key that signs assertions.
@@ -120,33 +73,61 @@ type Page[T any] struct {
 	Next  string `json:"next,omitempty"`
 }
 
-func showOrganisation(o *directory.Organisation) Organisation {
-	return Organisation{ID: string(o.ID), Name: o.Name, State: string(o.State)}
-}
-
-func showResource(r *directory.Resource) Resource {
-	return Resource{
-		URI: r.URI, Organisation: string(r.Organisation), Name: r.Name,
-		Scopes: texts[string, string](r.Scopes), Servers: texts[directory.ClientID, string](r.Servers),
-	}
-}
-
-func showApplication(a *directory.Application) Application {
-	grants := make([]Grant, len(a.Grants))
-	for i, g := range a.Grants {
+func showGrants(all []directory.Grant) []Grant {
+	grants := make([]Grant, len(all))
+	for i, g := range all {
 		grants[i] = Grant{Resource: g.Resource, Scopes: texts[string, string](g.Scopes)}
 	}
-	return Application{
-		ClientID: string(a.ClientID), Organisation: string(a.Organisation), Name: a.Name, AuthMethod: string(a.AuthMethod),
-		Binding: string(a.Binding), RequireNonce: a.RequireNonce, State: string(a.State), Grants: grants,
-		OperatorRole: string(a.OperatorRole),
+	return grants
+}
+
+func readGrants(all []Grant) []directory.Grant {
+	grants := make([]directory.Grant, len(all))
+	for i, g := range all {
+		grants[i] = directory.Grant{Resource: g.Resource, Scopes: g.Scopes}
+	}
+	return grants
+}
+
+// Removable is a text of a patch: absent, null or a value (RFC 7396).
+type Removable struct {
+	Given bool
+	Value string // "" for null
+}
+
+// UnmarshalJSON reads null or a text.
+func (r *Removable) UnmarshalJSON(data []byte) error {
+	r.Given, r.Value = true, ""
+	if string(data) == "null" {
+		return nil
+	}
+	return json.Unmarshal(data, &r.Value)
+}
+
+// MarshalJSON writes what UnmarshalJSON reads.
+func (r Removable) MarshalJSON() ([]byte, error) {
+	if r.Value == "" {
+		return []byte("null"), nil
+	}
+	return json.Marshal(r.Value)
+}
+
+// Schema describes it for the framework.
+func (Removable) Schema(huma.Registry) *huma.Schema {
+	one, limit := 1, 512
+	return &huma.Schema{Type: huma.TypeString, Nullable: true, MinLength: &one, MaxLength: &limit, Description: "null takes it away"}
+}
+
+func (r Removable) assign(to *string) {
+	if r.Given {
+		*to = r.Value
 	}
 }
 
 func showCredential(c *directory.Credential) Credential {
 	v := Credential{
 		ID: string(c.ID), ClientID: string(c.ClientID), Kind: string(c.Kind), State: string(c.State),
-		Thumbprint: c.Thumbprint.String(), Issued: c.Issued, Created: c.Created,
+		Thumbprint: c.Thumbprint.String(), Issued: c.Issued, Instance: string(c.Instance), Created: c.Created,
 		NotBefore: moment(c.NotBefore), NotAfter: moment(c.NotAfter),
 	}
 	if c.Key != nil {

@@ -55,6 +55,7 @@ type world struct {
 	directory  *directory.Directory
 	authority  *ca.Authority
 	enrolment  *enrol.Service
+	kek        *envelope.Key
 	issuer     *verifytest.Issuer
 	client     *verifytest.Client
 	owner      directory.Organisation // the operator's
@@ -85,6 +86,7 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(func() { check(t, st.Close()) })
 	kek, err := envelope.CreateKeyFile(filepath.Join(t.TempDir(), "kek"))
 	check(t, err)
+	w.kek = kek
 	ring := &keyring.Ring{Store: st, KEK: kek, Now: w.clock.Now}
 	check(t, ca.Create(ctx, ring, trustDomain))
 	w.authority, err = ca.Open(ctx, ca.Config{Ring: ring, Store: st, TrustDomain: trustDomain, CRLBase: "https://as.example/crl", Now: w.clock.Now})
@@ -151,6 +153,14 @@ func (w *world) config(url string, events func(context.Context, int64, int) ([]a
 				used[u.CredentialID] = u.At
 			}
 			return used, err
+		},
+		Answers: w.store, Secrets: w.kek,
+		SigningKeys: func() []admin.SigningKey { return []admin.SigningKey{{KeyID: "key-1", State: "active"}} },
+		ReadToken: func(text string) *admin.Token {
+			if client, ok := strings.CutPrefix(text, "token-of-"); ok {
+				return &admin.Token{ID: text, ClientID: directory.ClientID(client), Expires: w.clock.Now().Add(time.Minute)}
+			}
+			return nil
 		},
 		Require:              httpmw.Require(verifier, func(*http.Request) *verify.Policy { return policy }, edge),
 		Caller:               caller,

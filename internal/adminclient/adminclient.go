@@ -5,9 +5,11 @@ package adminclient
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -60,8 +62,9 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// do sends in, when there is one, and decodes the answer into Out.
-func do[Out any](ctx context.Context, c *Client, method, path string, query url.Values, in any) (out Out, err error) {
+// do sends in, when there is one, and decodes the answer into Out. Header pairs
+// come last; an answer's ETag goes where etag points.
+func do[Out any](ctx context.Context, c *Client, method, path string, query url.Values, in any, etag *string, header ...string) (out Out, err error) {
 	var body io.Reader
 	if in != nil {
 		data, err := json.Marshal(in)
@@ -81,6 +84,9 @@ func do[Out any](ctx context.Context, c *Client, method, path string, query url.
 	if in != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
 	req.Header.Set("Accept", "application/json")
 	res, err := c.HTTP.Do(req)
 	if err != nil {
@@ -98,6 +104,9 @@ func do[Out any](ctx context.Context, c *Client, method, path string, query url.
 	}
 	if err := json.Unmarshal(data, &out); err != nil {
 		return out, fmt.Errorf("decode answer: %w", err)
+	}
+	if etag != nil {
+		*etag = res.Header.Get("ETag")
 	}
 	return out, nil
 }
@@ -119,11 +128,31 @@ func refusal(res *http.Response, data []byte) error {
 }
 
 func get[Out any](ctx context.Context, c *Client, path string, query url.Values) (Out, error) {
-	return do[Out](ctx, c, http.MethodGet, path, query, nil)
+	return do[Out](ctx, c, http.MethodGet, path, query, nil, nil)
 }
 
+// post makes a change, under a key of its own: whoever carries the request may
+// repeat it, and it is made once.
 func post[Out any](ctx context.Context, c *Client, path string, in any) (Out, error) {
-	return do[Out](ctx, c, http.MethodPost, path, nil, in)
+	return do[Out](ctx, c, http.MethodPost, path, nil, in, nil, "Idempotency-Key", rand.Text())
+}
+
+// end makes a change that ends something; with dry it is only decided.
+func end[Out any](ctx context.Context, c *Client, path string, dry bool) (Out, error) {
+	if dry {
+		return do[Out](ctx, c, http.MethodPost, path, url.Values{"dry_run": {"true"}}, nil, nil)
+	}
+	return post[Out](ctx, c, path, nil)
+}
+
+// patch reads what is there and changes that, and nothing newer (RFC 9110 section
+// 13.1.1): when somebody else was faster it is an Error of status 412.
+func patch[Out any](ctx context.Context, c *Client, path string, in any) (Out, error) {
+	var etag string
+	if out, err := do[Out](ctx, c, http.MethodGet, path, nil, nil, &etag); err != nil {
+		return out, err
+	}
+	return do[Out](ctx, c, http.MethodPatch, path, nil, in, nil, "If-Match", etag, "Content-Type", "application/merge-patch+json")
 }
 
 // segment makes an id one segment of a path. An id that is "." or ".." would
@@ -135,16 +164,19 @@ func segment(id string) string {
 	return "/" + url.PathEscape(id)
 }
 
-// Page chooses a part of a list: at most Limit items (0: 100) after the id After.
+// Page chooses a part of a list: at most Limit items (0: 100) that follow Cursor, the
+// Next of the page before, of those that Filter lets through.
 type Page struct {
-	After string
-	Limit int
+	Cursor string
+	Limit  int
+	Filter url.Values
 }
 
 func (p Page) query() url.Values {
 	q := url.Values{}
-	if p.After != "" {
-		q.Set("after", p.After)
+	maps.Copy(q, p.Filter)
+	if p.Cursor != "" {
+		q.Set("cursor", p.Cursor)
 	}
 	if p.Limit > 0 {
 		q.Set("limit", strconv.Itoa(p.Limit))

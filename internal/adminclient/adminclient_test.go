@@ -117,9 +117,9 @@ func TestRequests(t *testing.T) {
 	s := &stub{status: 200, body: "{}"}
 	c := newClient(t, s)
 	ctx := t.Context()
-	page := adminclient.Page{After: "a b&c", Limit: 7}
+	page := adminclient.Page{Cursor: "a b&c", Limit: 7}
 	for want, call := range map[string]func() error{
-		"GET /v1/organisations?after=a+b%26c&limit=7":                func() error { _, err := c.Organisations(ctx, page); return err },
+		"GET /v1/organisations?cursor=a+b%26c&limit=7":               func() error { _, err := c.Organisations(ctx, page); return err },
 		"GET /v1/organisations/a%2Fb":                                func() error { _, err := c.Organisation(ctx, "a/b"); return err },
 		"GET /v1/organisations/%2E":                                  func() error { _, err := c.Organisation(ctx, "."); return err },
 		"GET /v1/applications/%2E%2E":                                func() error { _, err := c.Application(ctx, ".."); return err },

@@ -6,6 +6,16 @@ import (
 	"github.com/holdfast-auth/holdfast/internal/admin"
 )
 
+// The verbs of the operations that move something to a state.
+const (
+	Suspend      = "suspend"
+	Resume       = "resume"
+	Retire       = "retire"
+	Revoke       = "revoke"
+	Compromise   = "compromise"
+	RevokeTokens = "revoke-tokens"
+)
+
 // Organisations lists them.
 func (c *Client) Organisations(ctx context.Context, p Page) (admin.Page[admin.Organisation], error) {
 	return get[admin.Page[admin.Organisation]](ctx, c, "/organisations", p.query())
@@ -21,19 +31,57 @@ func (c *Client) Organisation(ctx context.Context, id string) (admin.Organisatio
 	return get[admin.Organisation](ctx, c, "/organisations"+segment(id), nil)
 }
 
+// UpdateOrganisation changes one.
+func (c *Client) UpdateOrganisation(ctx context.Context, id string, p admin.OrganisationPatch) (admin.Organisation, error) {
+	return patch[admin.Organisation](ctx, c, "/organisations"+segment(id), p)
+}
+
+// EndOrganisation does to it what the verb says; with dry it tells what that would end.
+func (c *Client) EndOrganisation(ctx context.Context, id, verb string, dry bool) (admin.OrganisationChange, error) {
+	return end[admin.OrganisationChange](ctx, c, "/organisations"+segment(id)+"/"+verb, dry)
+}
+
 // SuspendOrganisation stops every application of it until it is resumed.
 func (c *Client) SuspendOrganisation(ctx context.Context, id string) (admin.Organisation, error) {
-	return post[admin.Organisation](ctx, c, "/organisations"+segment(id)+"/suspend", nil)
+	o, err := c.EndOrganisation(ctx, id, Suspend, false)
+	return o.Organisation, err
 }
 
 // ResumeOrganisation ends a suspension.
 func (c *Client) ResumeOrganisation(ctx context.Context, id string) (admin.Organisation, error) {
-	return post[admin.Organisation](ctx, c, "/organisations"+segment(id)+"/resume", nil)
+	o, err := c.EndOrganisation(ctx, id, Resume, false)
+	return o.Organisation, err
 }
 
 // RevokeOrganisation ends it for good.
 func (c *Client) RevokeOrganisation(ctx context.Context, id string) (admin.Organisation, error) {
-	return post[admin.Organisation](ctx, c, "/organisations"+segment(id)+"/revoke", nil)
+	o, err := c.EndOrganisation(ctx, id, Revoke, false)
+	return o.Organisation, err
+}
+
+// Roles lists them.
+func (c *Client) Roles(ctx context.Context, p Page) (admin.Page[admin.Role], error) {
+	return get[admin.Page[admin.Role]](ctx, c, "/roles", p.query())
+}
+
+// CreateRole makes one.
+func (c *Client) CreateRole(ctx context.Context, r admin.NewRole) (admin.Role, error) {
+	return post[admin.Role](ctx, c, "/roles", r)
+}
+
+// Role shows one.
+func (c *Client) Role(ctx context.Context, id string) (admin.Role, error) {
+	return get[admin.Role](ctx, c, "/roles"+segment(id), nil)
+}
+
+// UpdateRole changes one.
+func (c *Client) UpdateRole(ctx context.Context, id string, p admin.RolePatch) (admin.Role, error) {
+	return patch[admin.Role](ctx, c, "/roles"+segment(id), p)
+}
+
+// EndRole does to it what the verb says; with dry it tells what that would end.
+func (c *Client) EndRole(ctx context.Context, id, verb string, dry bool) (admin.RoleChange, error) {
+	return end[admin.RoleChange](ctx, c, "/roles"+segment(id)+"/"+verb, dry)
 }
 
 // Resources lists them.
@@ -49,6 +97,16 @@ func (c *Client) CreateResource(ctx context.Context, r admin.NewResource) (admin
 // Resource shows the one of this audience URI.
 func (c *Client) Resource(ctx context.Context, uri string) (admin.Resource, error) {
 	return get[admin.Resource](ctx, c, "/resources"+segment(uri), nil)
+}
+
+// UpdateResource changes one.
+func (c *Client) UpdateResource(ctx context.Context, uri string, p admin.ResourcePatch) (admin.Resource, error) {
+	return patch[admin.Resource](ctx, c, "/resources"+segment(uri), p)
+}
+
+// EndResource does to it what the verb says; with dry it tells what that would end.
+func (c *Client) EndResource(ctx context.Context, uri, verb string, dry bool) (admin.ResourceChange, error) {
+	return end[admin.ResourceChange](ctx, c, "/resources"+segment(uri)+"/"+verb, dry)
 }
 
 // Applications lists them; organisation may be "" for all.
@@ -70,77 +128,90 @@ func (c *Client) Application(ctx context.Context, clientID string) (admin.Applic
 	return get[admin.Application](ctx, c, "/applications"+segment(clientID), nil)
 }
 
+// UpdateApplication changes one.
+func (c *Client) UpdateApplication(ctx context.Context, clientID string, p admin.ApplicationPatch) (admin.Application, error) {
+	return patch[admin.Application](ctx, c, "/applications"+segment(clientID), p)
+}
+
+// EndApplication does to it what the verb says; with dry it tells what that would end.
+func (c *Client) EndApplication(ctx context.Context, clientID, verb string, dry bool) (admin.ApplicationChange, error) {
+	return end[admin.ApplicationChange](ctx, c, "/applications"+segment(clientID)+"/"+verb, dry)
+}
+
 // SuspendApplication stops it until it is resumed.
 func (c *Client) SuspendApplication(ctx context.Context, clientID string) (admin.Application, error) {
-	return post[admin.Application](ctx, c, "/applications"+segment(clientID)+"/suspend", nil)
+	a, err := c.EndApplication(ctx, clientID, Suspend, false)
+	return a.Application, err
 }
 
 // ResumeApplication ends a suspension.
 func (c *Client) ResumeApplication(ctx context.Context, clientID string) (admin.Application, error) {
-	return post[admin.Application](ctx, c, "/applications"+segment(clientID)+"/resume", nil)
+	a, err := c.EndApplication(ctx, clientID, Resume, false)
+	return a.Application, err
 }
 
 // RevokeApplication ends it for good.
 func (c *Client) RevokeApplication(ctx context.Context, clientID string) (admin.Application, error) {
-	return post[admin.Application](ctx, c, "/applications"+segment(clientID)+"/revoke", nil)
+	a, err := c.EndApplication(ctx, clientID, Revoke, false)
+	return a.Application, err
 }
 
-// Credentials lists those of an application.
-func (c *Client) Credentials(ctx context.Context, clientID string, p Page) (admin.Page[admin.Credential], error) {
-	return get[admin.Page[admin.Credential]](ctx, c, "/applications"+segment(clientID)+"/credentials", p.query())
+// Instances lists those of an application.
+func (c *Client) Instances(ctx context.Context, clientID string, p Page) (admin.Page[admin.Instance], error) {
+	return get[admin.Page[admin.Instance]](ctx, c, "/applications"+segment(clientID)+"/instances", p.query())
 }
 
-// Credential shows one.
-func (c *Client) Credential(ctx context.Context, id string) (admin.Credential, error) {
-	return get[admin.Credential](ctx, c, "/credentials"+segment(id), nil)
+// CreateInstance makes one.
+func (c *Client) CreateInstance(ctx context.Context, clientID string, i admin.NewInstance) (admin.Instance, error) {
+	return post[admin.Instance](ctx, c, "/applications"+segment(clientID)+"/instances", i)
 }
 
-// RegisterKey registers the public half of a signing key.
-func (c *Client) RegisterKey(ctx context.Context, clientID string, k admin.NewSigningKey) (admin.Credential, error) {
-	return post[admin.Credential](ctx, c, "/applications"+segment(clientID)+"/signing-keys", k)
+// Instance shows one.
+func (c *Client) Instance(ctx context.Context, clientID, id string) (admin.Instance, error) {
+	return get[admin.Instance](ctx, c, "/applications"+segment(clientID)+"/instances"+segment(id), nil)
 }
 
-// RegisterCertificate registers a certificate, in PEM, that the application made itself.
-func (c *Client) RegisterCertificate(ctx context.Context, clientID, certificate string) (admin.Credential, error) {
-	return post[admin.Credential](ctx, c, "/applications"+segment(clientID)+"/certificates", admin.NewCertificate{Certificate: certificate})
+// RevokeInstance ends it with all credentials that name it; with dry it tells which.
+func (c *Client) RevokeInstance(ctx context.Context, clientID, id string, dry bool) (admin.InstanceChange, error) {
+	return end[admin.InstanceChange](ctx, c, "/applications"+segment(clientID)+"/instances"+segment(id)+"/revoke", dry)
 }
 
-// IssueCertificate has a certificate issued for a CSR.
-func (c *Client) IssueCertificate(ctx context.Context, clientID string, r admin.NewRequest) (admin.IssuedCertificate, error) {
-	return post[admin.IssuedCertificate](ctx, c, "/applications"+segment(clientID)+"/certificate-requests", r)
+// Operators lists them.
+func (c *Client) Operators(ctx context.Context, p Page) (admin.Page[admin.Application], error) {
+	return get[admin.Page[admin.Application]](ctx, c, "/operators", p.query())
 }
 
-// SuspendCredential stops it until it is resumed.
-func (c *Client) SuspendCredential(ctx context.Context, id string) (admin.Credential, error) {
-	return c.moveCredential(ctx, id, "suspend")
+// AddOperator makes one.
+func (c *Client) AddOperator(ctx context.Context, o admin.NewOperator) (admin.Application, error) {
+	return post[admin.Application](ctx, c, "/operators", o)
 }
 
-// ResumeCredential ends a suspension.
-func (c *Client) ResumeCredential(ctx context.Context, id string) (admin.Credential, error) {
-	return c.moveCredential(ctx, id, "resume")
+// Operator shows one.
+func (c *Client) Operator(ctx context.Context, clientID string) (admin.Application, error) {
+	return get[admin.Application](ctx, c, "/operators"+segment(clientID), nil)
 }
 
-// RetireCredential ends it because it is not needed any more.
-func (c *Client) RetireCredential(ctx context.Context, id string) (admin.Credential, error) {
-	return c.moveCredential(ctx, id, "retire")
+// RekeyOperator gives it a new key in place of those of before.
+func (c *Client) RekeyOperator(ctx context.Context, clientID string, k admin.NewOperatorKey) (admin.Application, error) {
+	return post[admin.Application](ctx, c, "/operators"+segment(clientID)+"/rekey", k)
 }
 
-// RevokeCredential ends it, and every token that names it or is bound to it.
-func (c *Client) RevokeCredential(ctx context.Context, id string) (admin.Credential, error) {
-	return c.moveCredential(ctx, id, "revoke")
+// EndOperator does to it what the verb says; with dry it tells what that would end.
+func (c *Client) EndOperator(ctx context.Context, clientID, verb string, dry bool) (admin.ApplicationChange, error) {
+	return end[admin.ApplicationChange](ctx, c, "/operators"+segment(clientID)+"/"+verb, dry)
 }
 
-// CompromiseCredential revokes it because somebody else has its key.
-func (c *Client) CompromiseCredential(ctx context.Context, id string) (admin.Credential, error) {
-	return c.moveCredential(ctx, id, "compromise")
+// SigningKeys lists the keys that sign access tokens.
+func (c *Client) SigningKeys(ctx context.Context, p Page) (admin.Page[admin.SigningKey], error) {
+	return get[admin.Page[admin.SigningKey]](ctx, c, "/signing-keys", p.query())
 }
 
-func (c *Client) moveCredential(ctx context.Context, id, verb string) (admin.Credential, error) {
-	return post[admin.Credential](ctx, c, "/credentials"+segment(id)+"/"+verb, nil)
+// RevokeSigningKey ends one, and every token that it signed.
+func (c *Client) RevokeSigningKey(ctx context.Context, kid string, dry bool) (admin.SigningKey, error) {
+	return end[admin.SigningKey](ctx, c, "/signing-keys"+segment(kid)+"/revoke", dry)
 }
 
-// RevokeDPoPKey ends every token of the application that is bound to the key
-// with this RFC 7638 thumbprint.
-func (c *Client) RevokeDPoPKey(ctx context.Context, clientID, jkt string) (admin.Credential, error) {
-	return post[admin.Credential](ctx, c, "/applications"+segment(clientID)+"/dpop-keys"+segment(jkt)+"/revoke", nil)
+// RevokeToken ends one access token.
+func (c *Client) RevokeToken(ctx context.Context, t admin.TokenRevocation) (admin.RevokedToken, error) {
+	return post[admin.RevokedToken](ctx, c, "/tokens/revoke", t)
 }

@@ -14,6 +14,7 @@ func Holdfast() Table {
 			{Package: "internal/strictjson"},
 			{Package: "internal/bounded"},
 			{Package: "internal/oauth"},
+			{Package: "internal/idempotency"},
 			{Package: "internal/audit", Inside: []string{"internal/jose", "internal/strictjson"}},
 			{Package: "internal/envelope"},
 			{Package: "internal/web", Inside: []string{"internal/oauth"}},
@@ -42,12 +43,12 @@ func Holdfast() Table {
 
 			// Endpoints: protocol only.
 			{Package: "internal/as", Inside: []string{"cnf", "dpop", "mtls", "internal/ca", "internal/clientauth", "internal/directory", "internal/enrol", "internal/jose", "internal/oauth", "internal/strictjson", "internal/token", "internal/web"}},
-			{Package: "internal/admin", Inside: []string{"cnf", "mtls", "verify", "verify/httpmw", "internal/audit", "internal/ca", "internal/directory", "internal/enrol", "internal/jose", "internal/oauth", "internal/strictjson", "internal/web"}, Outside: []string{"github.com/danielgtaylor/huma"}},
+			{Package: "internal/admin", Inside: []string{"cnf", "mtls", "verify", "verify/httpmw", "internal/audit", "internal/ca", "internal/directory", "internal/enrol", "internal/idempotency", "internal/jose", "internal/oauth", "internal/strictjson", "internal/web"}, Outside: []string{"github.com/danielgtaylor/huma"}},
 			{Package: "internal/feed", Inside: []string{"cnf", "verify", "internal/directory", "internal/jose", "internal/oauth", "internal/strictjson", "internal/token", "internal/web"}, Jitter: true},
 			{Package: "internal/gateway", Inside: []string{"cnf", "dpop", "mtls", "verify", "verify/jwks", "verify/httpmw", "client", "internal/bounded", "internal/jose", "internal/strictjson", "internal/web"}},
 
 			// Edges: the database, the wire to the admin API, and who puts all together.
-			{Package: "internal/store", Inside: []string{"cnf", "internal/audit", "internal/ca", "internal/directory", "internal/enrol", "internal/jose", "internal/keyring", "internal/token"}, Outside: []string{"modernc.org/sqlite", "github.com/jackc/pgx/v5", "github.com/pressly/goose/v3"}, Clock: true},
+			{Package: "internal/store", Inside: []string{"cnf", "internal/audit", "internal/ca", "internal/directory", "internal/enrol", "internal/idempotency", "internal/jose", "internal/keyring", "internal/token"}, Outside: []string{"modernc.org/sqlite", "github.com/jackc/pgx/v5", "github.com/pressly/goose/v3"}, Clock: true},
 			{Package: "internal/adminclient", Inside: []string{"client", "internal/admin", "internal/audit", "internal/strictjson"}},
 			{Package: "internal/server", Inside: []string{
 				"cnf", "dpop", "mtls", "verify", "verify/jwks", "verify/httpmw", "client", "internal/admin", "internal/as",

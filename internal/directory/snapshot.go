@@ -165,6 +165,19 @@ func (s *Snapshot) RevokedKey(kid string) bool {
 	return ok
 }
 
+// RevokedKeyIDs are the kids of the token signing keys that were revoked.
+func (s *Snapshot) RevokedKeyIDs() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, shard := range s.revokedKeys.shards {
+			for kid := range shard {
+				if !yield(kid) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // RevokedKeys counts them.
 func (s *Snapshot) RevokedKeys() (n int) {
 	for range s.revokedKeys.all() {

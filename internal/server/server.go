@@ -49,6 +49,7 @@ type Server struct {
 	tls         *certificates
 	tables      tables
 	operator    directory.OrganisationID
+	kek         *envelope.Key
 	nonces      *dpop.Nonces
 	ending      chan struct{} // closed when the drain begins
 }
@@ -91,7 +92,7 @@ func open(ctx context.Context, cfg *config.Serve, p Process, how store.Options) 
 		}
 	}()
 	s = &Server{
-		cfg: cfg, process: p, store: st, ending: make(chan struct{}), lastUses: directory.NewLastUses(),
+		cfg: cfg, process: p, store: st, kek: kek, ending: make(chan struct{}), lastUses: directory.NewLastUses(),
 		nonces: dpop.NewNonces(kek.Derive("dpop nonces")), // every node with this key accepts each other's
 	}
 	if err := s.identify(ctx); err != nil {

@@ -114,6 +114,7 @@ func (s *Server) adminTable(g *guard) (http.Handler, error) {
 		Authority: s.authority,
 		Enrolment: s.enrolment,
 		Events:    s.store.Events, SelectEvents: s.store.SelectEvents, Checkpoints: s.store.Checkpoints, LastUsed: s.lastUsed,
+		Answers: s.store, Secrets: s.kek, SigningKeys: s.listSigningKeys, ReadToken: s.readToken,
 		Require: g.Require,
 		Caller: func(ctx context.Context) (admin.Caller, bool) {
 			grant, ok := grantFrom(ctx)

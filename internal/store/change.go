@@ -9,6 +9,7 @@ import (
 
 	"github.com/holdfast-auth/holdfast/internal/audit"
 	"github.com/holdfast-auth/holdfast/internal/directory"
+	"github.com/holdfast-auth/holdfast/internal/idempotency"
 )
 
 // write runs f in one transaction; engine.write says more.
@@ -19,8 +20,10 @@ func (s *Store) write(ctx context.Context, f func(tx *sql.Tx) error) error {
 // change takes the next number of the chain, seals and appends e, and lets apply
 // make the change, all in one transaction. An event that has a number already
 // was decided on the state before it: if the chain has moved on, it is ErrStale.
+// The first change of a request with an idempotency key leaves its record, too.
 func (s *Store) change(ctx context.Context, e audit.Event, apply func(tx *sql.Tx, sequence int64) error) error {
-	return s.write(ctx, func(tx *sql.Tx) error {
+	p := idempotency.From(ctx)
+	err := s.write(ctx, func(tx *sql.Tx) error {
 		e := e // f may run again
 		head, err := scanHead(tx.QueryRow(queryNext))
 		if err != nil {
@@ -37,9 +40,16 @@ func (s *Store) change(ctx context.Context, e audit.Event, apply func(tx *sql.Tx
 		if err := apply(tx, e.Sequence); err != nil {
 			return err
 		}
+		if err := leaveRecord(tx, p, e.At); err != nil {
+			return err
+		}
 		_, err = tx.Exec(querySetHash, e.Hash[:])
 		return err
 	})
+	if err == nil && p != nil {
+		p.Stored = true
+	}
+	return err
 }
 
 // add runs an insert that may find its row taken: then it is ErrExists.

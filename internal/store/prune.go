@@ -11,7 +11,7 @@ import (
 // keyParts is into how many parts the key space of single uses is cut for pruning.
 const keyParts = 256
 
-// Prune forgets uses and revoked tokens that have expired at now: of the uses
+// Prune forgets uses, revoked tokens and idempotency keys that have expired at now: of the uses
 // one part of 256 at each call, so that no call takes long.
 func (s *Store) Prune(ctx context.Context, now time.Time) error {
 	first := byte(s.slice.Add(1) % keyParts)
@@ -21,6 +21,9 @@ func (s *Store) Prune(ctx context.Context, now time.Time) error {
 	}
 	err := s.write(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.Exec(queryPruneUsed, from, to, micros(now)); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(queryPruneIdempotent, micros(now)); err != nil {
 			return err
 		}
 		_, err := tx.Exec(queryPruneRevoked, micros(now))

@@ -128,6 +128,23 @@ func (k *Keys) load(ctx context.Context) error {
 	return nil
 }
 
+// Listing is what may be told of a signing key.
+type Listing struct {
+	KeyID               string
+	Algorithm           string
+	NotBefore, NotAfter time.Time // when it signs
+}
+
+// All are the keys that were not revoked, those that sign last first.
+func (k *Keys) All() []Listing {
+	known := *k.known.Load()
+	all := make([]Listing, len(known))
+	for i, key := range known {
+		all[i] = Listing{key.id, string(key.signer.Public().Algorithm()), key.notBefore, key.notAfter}
+	}
+	return all
+}
+
 // At is the set in force at now: Current is the newest key in its time, and
 // published are those that sign now, will sign, or signed a token that may still live.
 func (k *Keys) At(now time.Time) *SigningKeys {

@@ -47,6 +47,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 		{"selection", runSelection},
 		{"last used", runLastUsed},
 		{"notices", runNotices},
+		{"idempotency", runIdempotency},
 		{"closed", runClosed},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(t, fresh) })

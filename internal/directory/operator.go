@@ -1,0 +1,118 @@
+package directory
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/holdfast-auth/holdfast/internal/audit"
+	"github.com/holdfast-auth/holdfast/internal/jose"
+)
+
+// CreateOperator makes an application with an operator role and the key that it
+// signs in with, in one change.
+func (d *Directory) CreateOperator(ctx context.Context, actor string, a Application, key *jose.PublicKey, guards ...Guard) (Application, error) {
+	if a.ClientID == "" {
+		a.ClientID = ClientID(newID("app-"))
+	}
+	if err := checkNew(&a.State); err != nil {
+		return Application{}, err
+	}
+	k := operatorKey(a.ClientID, key)
+	err := d.decide(ctx, func(s *Snapshot, now time.Time) (audit.Event, storing, error) {
+		if err := checkApplication(s, a); err != nil {
+			return audit.Event{}, nil, err
+		}
+		if a.OperatorRole == "" || a.AuthMethod != PrivateKeyJWT || a.JWKSURI != "" {
+			return audit.Event{}, nil, invalid("operator_role", "an operator has a role and signs with a registered key")
+		}
+		if s.Client(a.ClientID) != nil {
+			return audit.Event{}, nil, fmt.Errorf("application %s: %w", a.ClientID, ErrExists)
+		}
+		if s.CredentialByThumbprint(k.Thumbprint) != nil {
+			return audit.Event{}, nil, fmt.Errorf("a credential with this key: %w", ErrExists)
+		}
+		if err := pass(guards, s, now); err != nil {
+			return audit.Event{}, nil, err
+		}
+		k.Created = now
+		detail := describeApplication(a)
+		detail["credential_id"], detail["kid"], detail["thumbprint"] = k.ID, key.KeyID(), k.Thumbprint.String()
+		e, err := event(actor, "operator.created", now, a.Organisation, string(a.ClientID), detail)
+		return e, d.put(Delta{Applications: []Application{a}, Credentials: []Credential{k}}), err
+	})
+	return d.application(a, err)
+}
+
+// RekeyOperator gives an operator a new key to sign in with, and revokes the ones
+// of before with all tokens that they got.
+func (d *Directory) RekeyOperator(ctx context.Context, actor string, id ClientID, key *jose.PublicKey, guards ...Guard) error {
+	k := operatorKey(id, key)
+	return d.decide(ctx, func(s *Snapshot, now time.Time) (audit.Event, storing, error) {
+		of, err := owner(s, id)
+		if err != nil {
+			return audit.Event{}, nil, err
+		}
+		if of.OperatorRole == "" {
+			return audit.Event{}, nil, fmt.Errorf("operator %q: %w", id, ErrNotFound)
+		}
+		if of.AuthMethod != PrivateKeyJWT || of.JWKSURI != "" {
+			return audit.Event{}, nil, fmt.Errorf("operator %s does not sign in with a registered key: %w", id, ErrState)
+		}
+		if s.CredentialByThumbprint(k.Thumbprint) != nil {
+			return audit.Event{}, nil, fmt.Errorf("a credential with this key: %w", ErrExists)
+		}
+		if err := pass(guards, s, now); err != nil {
+			return audit.Event{}, nil, err
+		}
+		k.Created = now
+		records := []Credential{k}
+		ended := []CredentialID{}
+		for _, old := range of.Credentials {
+			if old.Kind != SigningKey || old.State == Revoked || old.State == Compromised {
+				continue
+			}
+			next := *old
+			next.State, next.TokensAfter = Revoked, endTokens(old.TokensAfter, Revoked, now)
+			records, ended = append(records, next), append(ended, old.ID)
+		}
+		e, err := event(actor, "operator.rekeyed", now, of.Organisation, string(id),
+			facts{"credential_id": k.ID, "kid": key.KeyID(), "thumbprint": k.Thumbprint.String(), "revoked": ended})
+		return e, d.put(Delta{Credentials: records}), err
+	})
+}
+
+func operatorKey(id ClientID, key *jose.PublicKey) Credential {
+	return Credential{ID: NewCredentialID(), ClientID: id, Kind: SigningKey, State: Active, Key: key, Thumbprint: key.Thumbprint()}
+}
+
+// UpdateRole changes name and grants.
+func (d *Directory) UpdateRole(ctx context.Context, actor string, id RoleID, edit func(*Role) error, guards ...Guard) (Role, error) {
+	var next Role
+	err := d.decide(ctx, func(s *Snapshot, now time.Time) (audit.Event, storing, error) {
+		r := s.Role(id)
+		if r == nil {
+			return audit.Event{}, nil, fmt.Errorf("role %q: %w", id, ErrNotFound)
+		}
+		if err := checkAlive("role", string(id), r.State); err != nil {
+			return audit.Event{}, nil, err
+		}
+		next = *r
+		if err := edit(&next); err != nil {
+			return audit.Event{}, nil, err
+		}
+		next.ID, next.State = r.ID, r.State
+		if err := checkName(next.Name); err != nil {
+			return audit.Event{}, nil, err
+		}
+		if err := checkGrants(s, next.Grants); err != nil {
+			return audit.Event{}, nil, err
+		}
+		if err := pass(guards, s, now); err != nil {
+			return audit.Event{}, nil, err
+		}
+		e, err := event(actor, "role.updated", now, "", string(id), facts{"name": next.Name, "grants": describeGrants(next.Grants)})
+		return e, d.put(Delta{Roles: []Role{next}}), err
+	})
+	return inForce(next, d.Current().Role(id), err)
+}
