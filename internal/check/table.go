@@ -59,7 +59,7 @@ func Holdfast() Table {
 			{Package: "internal/dev", Inside: []string{"cnf", "dpop", "mtls", "client", "internal/admin", "internal/adminclient", "internal/config", "internal/jose", "internal/server", "internal/web"}, Outside: []string{"golang.org/x/sync"}, Clock: true},
 			{Package: "internal/demo", Inside: []string{"cnf", "dpop", "client", "internal/admin", "internal/adminclient", "internal/dev", "internal/jose", "internal/strictjson"}, Clock: true},
 			{Package: "cmd/holdfast", Inside: []string{
-				"dpop", "client", "internal/adminclient", "internal/audit", "internal/config", "internal/demo", "internal/dev", "internal/envelope", "internal/gateway", "internal/jose", "internal/server", "internal/store",
+				"dpop", "client", "internal/admin", "internal/adminclient", "internal/audit", "internal/config", "internal/demo", "internal/dev", "internal/envelope", "internal/gateway", "internal/jose", "internal/server", "internal/store",
 			}, Outside: []string{"github.com/spf13/cobra"}, Clock: true},
 
 			// Tools of this repository.
