@@ -32,6 +32,7 @@ func hint(err error) string {
 		text string
 	}{
 		{errors.Is(err, errNoOperator), "give --as FILE (holdfast init wrote one beside the operator's key), --dev, or the flags one by one"},
+		{is[*certificateExistsError](err), "name other files with --cert and --key; holdfast token takes the ones that are there"},
 		{errors.Is(err, dev.ErrNoFile), "holdfast dev --dir FOLDER writes it there once everything answers"},
 		{errors.Is(err, client.ErrRoots), "name a PEM file with the certificate of the CA that the servers have theirs from"},
 		{is[*dev.PortError](err), "leave --port out for free ports, or name others"},

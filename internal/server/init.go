@@ -50,8 +50,14 @@ type FirstStart struct {
 	// ProfileFile receives the first owner's Profile, which names OperatorKeyFile
 	// and RootsFile. It must not exist; "" for none.
 	ProfileFile string
-	Now         func() time.Time
+	// Authority is an operator's own CA; without it one is made.
+	Authority *OwnAuthority
+	Now       func() time.Time
 }
+
+// OwnAuthority is an issuing CA that an operator brings, all in PEM. The root's
+// key stays where it is.
+type OwnAuthority struct{ IssuingCertificate, IssuingKey, RootCertificate []byte }
 
 // Operator is the first owner: an application of the operator's organisation
 // that may use the admin API, and how it signs its assertions.
@@ -145,10 +151,10 @@ func (e *KeyFileExistsError) Error() string {
 // build fills a new database with what an installation has before anybody uses it.
 func build(ctx context.Context, st *store.Store, kek *envelope.Key, cfg *config.Serve, first FirstStart, owner *jose.PublicKey) (op Operator, err error) {
 	ring := &keyring.Ring{Store: st, KEK: kek, Now: first.Now}
-	if err := ca.Create(ctx, ring, first.TrustDomain); err != nil {
+	if err := createAuthority(ctx, ring, first); err != nil {
 		return op, err
 	}
-	roots, err := ring.Keys(ctx, keyring.Root)
+	roots, err := ring.Certified(ctx, keyring.Root)
 	if err != nil {
 		return op, err
 	}
@@ -195,4 +201,15 @@ func build(ctx context.Context, st *store.Store, kek *envelope.Key, cfg *config.
 		Scope: AdminScope, Resource: AdminResource(cfg.Issuer),
 		Roots: string(certificatePEM(roots[0].Certificate)),
 	}, err
+}
+
+// createAuthority makes the CA, or takes the operator's.
+func createAuthority(ctx context.Context, ring *keyring.Ring, first FirstStart) error {
+	if own := first.Authority; own != nil {
+		if err := ca.Adopt(ctx, ring, own.IssuingCertificate, own.IssuingKey, own.RootCertificate); err != nil {
+			return fmt.Errorf("import the certificate authority: %w", err)
+		}
+		return nil
+	}
+	return ca.Create(ctx, ring, first.TrustDomain)
 }
