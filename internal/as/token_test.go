@@ -253,6 +253,30 @@ func TestScope(t *testing.T) {
 	}
 }
 
+// TestResourceThatIsNotThere: a grant does not outlive the resource that it is for.
+func TestResourceThatIsNotThere(t *testing.T) {
+	for name, resource := range map[string]directory.Resource{
+		"suspended": {URI: authtest.Payments, Organisation: authtest.Acme, Scopes: []string{"payments", "refunds"}, State: directory.Suspended},
+		"revoked":   {URI: authtest.Payments, Organisation: authtest.Acme, Scopes: []string{"payments", "refunds"}, State: directory.Revoked},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.Apply(directory.Delta{Resources: []directory.Resource{resource}})
+			w.refusal(w.do(w.dpopCall(w.NewSigner(jose.ES256, ""))), 400, "invalid_target", "resource_not_active")
+			if w.uses.calls != 0 {
+				t.Error("a jti was burnt")
+			}
+		})
+	}
+	t.Run("unknown", func(t *testing.T) {
+		w := newWorld(t)
+		w.Edit("jwt-dpop", func(a *directory.Application) {
+			a.Grants = []directory.Grant{{Resource: "https://api.example/gone", Scopes: []string{"gone"}}}
+		})
+		w.refusal(w.do(w.dpopCall(w.NewSigner(jose.ES256, ""), "scope", "")), 400, "invalid_target", "resource_not_active")
+	})
+}
+
 func TestTokenLife(t *testing.T) {
 	w := newWorld(t)
 	life := func(c call) time.Duration {
