@@ -327,6 +327,27 @@ func TestDpopMustAccept(t *testing.T) {
 // TestDpopDefaultPort: where the public URL has no port, a proof may name 443 or not.
 func TestDpopDefaultPort(t *testing.T) {
 	w := start(t)
+	good := []string{"https://localhost/x", "https://localhost:443/x", "HTTPS://LocalHost:443/x?x#y"}
+	bad := []string{"https://localhost:444/x", "http://localhost:443/x", "http://localhost:80/x", "http://localhost/x", "https://localhost:443:443/x", "https://localhost:/y"}
+	t.Run("token endpoint", func(t *testing.T) {
+		a := w.portless(t)
+		ask := func(htu string) *answer {
+			r := a.tokenRequest(t)
+			r.form.Set("scope", a.file.OperatorScope)
+			r.header.Set("DPoP", a.proof(t, http.MethodPost, strings.Replace(htu, "/x", "/token", 1), nil, nil))
+			return w.send(t, r)
+		}
+		for _, htu := range good {
+			places[0].accepts(ask(htu))
+		}
+		for _, htu := range bad {
+			places[0].refuses(ask(htu), "proof_url")
+		}
+	})
+	t.Run("resource", func(t *testing.T) { checkDefaultPort(t, w, good, bad) })
+}
+
+func checkDefaultPort(t *testing.T, w *world, good, bad []string) {
 	gateway := w.secondGateway(t)
 	a := w.application(t, variants[0])
 	token := a.token(t)
@@ -348,10 +369,10 @@ func TestDpopDefaultPort(t *testing.T) {
 	if nonce = first.header.Get("DPoP-Nonce"); nonce == "" {
 		t.Fatal(first)
 	}
-	for _, htu := range []string{"https://localhost/payments/1", "https://localhost:443/payments/1", "HTTPS://LocalHost:443/payments/1?x#y"} {
-		ask(htu).served()
+	for _, htu := range good {
+		ask(strings.Replace(htu, "/x", "/payments/1", 1)).served()
 	}
-	for _, htu := range []string{"https://localhost:444/payments/1", "http://localhost:443/payments/1", "http://localhost:80/payments/1", "https://localhost:/payments/2", "https://localhost:443:443/payments/1"} {
-		ask(htu).denied(401, "invalid_dpop_proof", "proof_url")
+	for _, htu := range bad {
+		ask(strings.Replace(htu, "/x", "/payments/1", 1)).denied(401, "invalid_dpop_proof", "proof_url")
 	}
 }

@@ -108,3 +108,42 @@ func (a *application) clientOf(t testing.TB, s *second) *request {
 	t.Cleanup(c.CloseIdleConnections)
 	return &request{client: c}
 }
+
+// portless is another authorization server, whose issuer has no port, and its first
+// operator, who is an application with a key and tokens bound by DPoP.
+func (w *world) portless(t *testing.T) *application {
+	t.Helper()
+	dir := t.TempDir()
+	yaml := "issuer: " + secondURL + "\nmtls_url: https://localhost:8444\nadmin_url: https://localhost:8445\n" +
+		"listen: {public: \"127.0.0.1:0\", mtls: \"127.0.0.1:0\", admin: \"127.0.0.1:0\"}\n" +
+		"database: " + filepath.Join(dir, "holdfast.db") + "\nkey_encryption_key_file: " + filepath.Join(dir, "kek") + "\n"
+	must(t, os.WriteFile(filepath.Join(dir, "holdfast.yaml"), []byte(yaml), 0o600))
+	cfg, err := config.LoadServe(filepath.Join(dir, "holdfast.yaml"), nil, nil)
+	must(t, err)
+	first, err := server.Init(t.Context(), cfg, server.FirstStart{TrustDomain: "second.example", OperatorKeyFile: filepath.Join(dir, "operator.key"), Now: w.clock.Now})
+	must(t, err)
+	s, err := server.Open(t.Context(), cfg, server.Process{Now: w.clock.Now, Log: slog.New(slog.NewJSONHandler(w.events, nil)), Version: "second"})
+	must(t, err)
+	l, err := server.Listen(t.Context(), cfg)
+	must(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := s.Run(ctx, l); err != nil {
+			t.Errorf("second server: %v", err)
+		}
+	})
+	t.Cleanup(func() {
+		cancel()
+		running.Wait()
+	})
+	other := *w
+	other.file.Issuer, other.file.OperatorClientID, other.file.OperatorKeyFile = secondURL, first.ClientID, first.KeyFile
+	other.file.OperatorKeyID, other.file.OperatorScope = first.KeyID, first.Scope
+	a := other.operator(t)
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(s.RootPEM())
+	a.http = w.clientAt(l.Public.Addr().String(), &tls.Config{RootCAs: roots, Time: w.clock.Now, MinVersion: tls.VersionTLS12})
+	t.Cleanup(a.http.CloseIdleConnections)
+	return a
+}
