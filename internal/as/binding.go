@@ -58,7 +58,7 @@ func (s *Server) bindKey(now time.Time, d *directory.Snapshot, client *directory
 	if d.Ended(directory.Token{ClientID: client.ClientID, Binding: binding, IssuedAt: issued}) != "" {
 		return bound{}, badProof("proof_key_not_accepted", nil)
 	}
-	use := token.Use{Key: proof.UseKey(), Until: proof.KeepUntil()}
+	use := token.Use{Key: proof.UseKey(), Until: proof.KeepUntil(), From: proof.IssuedAt.Add(-dpop.MaxAhead)}
 	return bound{binding: binding, proof: proof, use: &use, nonce: s.Nonces.Issue(now, proof.JKT)}, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -144,6 +145,81 @@ func TestVerifyChain(t *testing.T) {
 		head, err := audit.VerifyChain(audit.Head{}, slices.Values(good[:4]))
 		if err != nil || head.Sequence != 4 {
 			t.Fatalf("head %v, error %v", head, err)
+		}
+	})
+}
+
+func TestRestoredChain(t *testing.T) {
+	good := chain(3)
+	head := audit.Head{Sequence: 3, Hash: good[2].Hash}
+	restored := func(change func(e *audit.Event)) []audit.Event {
+		e := sample(1000)
+		e.Action, e.Detail = audit.ActionRestored, `{"after":3,"events":0}`
+		change(&e)
+		e.Seal(head.Hash)
+		next := sample(e.Sequence + 1)
+		next.Seal(e.Hash)
+		return append(slices.Clone(good), e, next)
+	}
+	for _, c := range []struct {
+		name   string
+		change func(e *audit.Event)
+		at     int64 // 0: the chain holds
+	}{
+		{"a restored database goes on with a greater number", func(*audit.Event) {}, 0},
+		{"or with the next", func(e *audit.Event) { e.Sequence = 4 }, 0},
+		{"but nothing else does", func(e *audit.Event) { e.Action = "database.changed" }, 4},
+		{"nor one that does not say after which event", func(e *audit.Event) { e.Detail = `{}` }, 4},
+		{"nor one that says another", func(e *audit.Event) { e.Detail = `{"after":2}` }, 4},
+		{"nor one whose detail cannot be read", func(e *audit.Event) { e.Detail = `{"after":"3"}` }, 4},
+		{"nor with a number that was there", func(e *audit.Event) { e.Sequence = 3 }, 4},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			events := restored(c.change)
+			got, err := audit.VerifyChain(audit.Head{}, slices.Values(events))
+			if c.at == 0 {
+				if err != nil || got.Sequence != events[4].Sequence {
+					t.Fatalf("head %v, error %v", got, err)
+				}
+				return
+			}
+			var fault *audit.ChainError
+			if !errors.As(err, &fault) || fault.Sequence != c.at {
+				t.Fatalf("error %v, want one at %d", err, c.at)
+			}
+		})
+	}
+	t.Run("an event of the lost database over which a checkpoint was signed is missed", func(t *testing.T) {
+		v := audit.NewVerification(audit.Head{})
+		if err := v.Checkpoint(audit.Checkpoint{Head: audit.Head{Sequence: 5, Hash: [32]byte{5}}}); err != nil {
+			t.Fatal(err)
+		}
+		var err error
+		for _, e := range restored(func(*audit.Event) {}) {
+			if err == nil {
+				err = v.Event(e)
+			}
+		}
+		var fault *audit.ChainError
+		if !errors.As(err, &fault) || fault.Sequence != 4 || !strings.Contains(fault.Reason, "a checkpoint was signed over event 5") {
+			t.Errorf("error %v", err)
+		}
+	})
+	t.Run("a checkpoint of before the copy, or after it, holds", func(t *testing.T) {
+		events := restored(func(*audit.Event) {})
+		v := audit.NewVerification(audit.Head{})
+		for _, e := range []audit.Event{events[2], events[3]} {
+			if err := v.Checkpoint(audit.Checkpoint{Head: audit.Head{Sequence: e.Sequence, Hash: e.Hash}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, e := range events {
+			if err := v.Event(e); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := v.End(); err != nil {
+			t.Error(err)
 		}
 	})
 }

@@ -48,6 +48,9 @@ func (v *Verification) Event(e Event) error {
 	if err != nil {
 		return err
 	}
+	if len(v.pending) > 0 && v.pending[0].Sequence < e.Sequence {
+		return &ChainError{v.head.Sequence + 1, fmt.Sprintf("is missing: a checkpoint was signed over event %d, and the database was restored from a copy of before", v.pending[0].Sequence)}
+	}
 	v.head = head
 	for len(v.pending) > 0 && v.pending[0].Sequence == e.Sequence {
 		c := v.pending[0]

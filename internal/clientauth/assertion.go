@@ -65,7 +65,7 @@ func (a *Authenticator) authenticateAssertion(now time.Time, s *directory.Snapsh
 	if reason := claims.judge(now, a.Issuer, form.Value("client_id")); reason != "" {
 		return nil, unauthenticated(named, reason, nil)
 	}
-	use := token.AssertionUse(claims.subject, claims.id, time.Unix(claims.expires, 0).Add(keepUse))
+	use := token.AssertionUse(claims.subject, claims.id, claims.from(), time.Unix(claims.expires, 0).Add(keepUse))
 	return &Authenticated{Client: client, Credential: credential, Method: directory.PrivateKeyJWT, Use: &use}, nil
 }
 
@@ -134,6 +134,11 @@ func (c *assertion) judge(now time.Time, issuer, clientID string) string {
 		return ReasonAssertionID
 	}
 	return ""
+}
+
+// from is the earliest time at which judge could have let it pass.
+func (c *assertion) from() time.Time {
+	return time.Unix(max(c.expires-maxLife, c.notBefore-maxAhead, c.issued-maxAhead), 0)
 }
 
 // parseAssertion reads typ and claims. aud as an array is left empty, which no

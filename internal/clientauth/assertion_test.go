@@ -48,9 +48,36 @@ func TestAssertionAccepted(t *testing.T) {
 			if got.Client.ClientID != "jwt" || got.Credential.ID != "key-k1" || got.Method != directory.PrivateKeyJWT {
 				t.Errorf("got %+v", got)
 			}
-			want := token.AssertionUse("jwt", "one", time.Unix(exp+60, 0))
+			want := token.AssertionUse("jwt", "one", time.Time{}, time.Unix(exp+60, 0))
 			if got.Use == nil || got.Use.Key != want.Key || !got.Use.Until.Equal(want.Until) {
 				t.Errorf("use %+v, want %+v", got.Use, want)
+			}
+		})
+	}
+}
+
+func TestAssertionFrom(t *testing.T) {
+	w := authtest.New(t)
+	w.Application("jwt", directory.PrivateKeyJWT, cnf.DPoP)
+	key := w.Key("jwt", jose.ES256, "k1")
+	now := w.Now.Unix()
+	for _, c := range []struct {
+		name   string
+		claims claims
+		want   int64 // seconds after now
+	}{
+		{"30 s before it says it was issued, as clocks differ", claims{"exp": now + 60, "iat": now - 5}, -35},
+		{"30 s before it says it begins", claims{"exp": now + 60, "iat": now - 50, "nbf": now + 10}, -20},
+		{"5 min before it expires, whatever else it says", claims{"exp": now + 300, "iat": now - 3600, "nbf": now - 3600}, 0},
+		{"5 min before it expires, when it says nothing else", claims{"exp": now + 100, "iat": nil, "nbf": nil}, -200},
+	} {
+		t.Run("the earliest time of use is "+c.name, func(t *testing.T) {
+			got, err := show(w, "jwt", w.Assertion("jwt", key, c.claims))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := got.Use.From.Unix() - now; d != c.want {
+				t.Errorf("%d s after now, want %d", d, c.want)
 			}
 		})
 	}
@@ -357,7 +384,7 @@ func FuzzAssertion(f *testing.F) {
 		if c.Iss != "jwt" || c.Sub != "jwt" || c.Aud != authtest.Issuer || c.JTI == "" || c.Exp >= float64(w.Now.Unix()+301) {
 			t.Fatalf("accepted %q", payload)
 		}
-		if got.Use.Key != token.AssertionUse("jwt", c.JTI, time.Time{}).Key {
+		if got.Use.Key != token.AssertionUse("jwt", c.JTI, time.Time{}, time.Time{}).Key {
 			t.Fatal("another jti was recorded")
 		}
 	})

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/holdfast-auth/holdfast/cnf"
+	"github.com/holdfast-auth/holdfast/dpop"
 	"github.com/holdfast-auth/holdfast/internal/directory"
 	"github.com/holdfast-auth/holdfast/internal/token"
 	"github.com/holdfast-auth/holdfast/verify"
@@ -19,7 +20,8 @@ type localUses struct{ uses token.Uses }
 
 // FirstUse is part of verify.ReplayStore.
 func (l localUses) FirstUse(ctx context.Context, key [32]byte, until time.Time) (bool, error) {
-	err := l.uses.FirstUse(ctx, token.Use{Key: key, Until: until})
+	issued := until.Add(-dpop.KeepID) // a verifier uses up proofs alone
+	err := l.uses.FirstUse(ctx, token.Use{Key: key, Until: until, From: issued.Add(-dpop.MaxAhead)})
 	if _, replayed := errors.AsType[*token.ReplayedError](err); replayed {
 		return false, nil
 	}

@@ -34,8 +34,8 @@ func (s *Store) change(ctx context.Context, e audit.Event, apply func(tx *sql.Tx
 		}
 		e.Sequence = head.Sequence
 		e.Seal(head.Hash)
-		if _, err := tx.Exec(queryAppendEvent, e.Sequence, e.At.UnixMicro(), e.Actor, e.Action, e.Organisation, e.Subject, e.Detail, e.Previous[:], e.Hash[:]); err != nil {
-			return fmt.Errorf("append event %d: %w", e.Sequence, err)
+		if err := appendEvent(tx, e); err != nil {
+			return err
 		}
 		if err := apply(tx, e.Sequence); err != nil {
 			return err
@@ -50,6 +50,14 @@ func (s *Store) change(ctx context.Context, e audit.Event, apply func(tx *sql.Tx
 		p.Stored = true
 	}
 	return err
+}
+
+func appendEvent(tx *sql.Tx, e audit.Event) error {
+	_, err := tx.Exec(queryAppendEvent, e.Sequence, e.At.UnixMicro(), e.Actor, e.Action, e.Organisation, e.Subject, e.Detail, e.Previous[:], e.Hash[:])
+	if err != nil {
+		return fmt.Errorf("append event %d: %w", e.Sequence, err)
+	}
+	return nil
 }
 
 // add runs an insert that may find its row taken: then it is ErrExists.

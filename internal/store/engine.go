@@ -20,6 +20,8 @@ type engine interface {
 	// error nobody may take it that a row was recorded, or that it was not. Only
 	// one goroutine calls it.
 	record(rows []row, taken func(*row)) error
+	// backup writes a copy of one state of the database to a file that is empty.
+	backup(ctx context.Context, path string) error
 	// fault is why nothing can be written now; nil if as far as it knows it can.
 	fault() error
 	// close ends all connections, after whoever writes; nobody writes after it.

@@ -5,6 +5,7 @@ package store_test
 import (
 	"cmp"
 	"database/sql"
+	"errors"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -134,4 +135,21 @@ func TestSchemasAreOne(t *testing.T) {
 func TestPostgresVersions(t *testing.T) {
 	pg := postgrestest.Start(t)
 	runVersions(t, func(t *testing.T) string { return pg.Fresh(t) })
+}
+
+func TestPostgresAlone(t *testing.T) {
+	url := postgrestest.Start(t).Fresh(t)
+	s := open(t, url)
+	if err := store.Alone(t.Context(), url, store.Options{}); !errors.Is(err, store.ErrInUse) {
+		t.Errorf("in use: %v", err)
+	}
+	if _, err := s.Backup(t.Context(), filepath.Join(t.TempDir(), "backup")); !errors.Is(err, store.ErrNotSQLite) {
+		t.Errorf("backup: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Alone(t.Context(), url, store.Options{}); err != nil {
+		t.Errorf("not in use: %v", err)
+	}
 }

@@ -6,9 +6,14 @@ const (
 	queryHead        = `SELECT sequence, hash FROM head WHERE id = 1`
 	queryNext        = `UPDATE head SET sequence = sequence + 1 WHERE id = 1 RETURNING sequence, hash`
 	querySetHash     = `UPDATE head SET hash = $1 WHERE id = 1`
+	querySetHead     = `UPDATE head SET sequence = $1, hash = $2 WHERE id = 1`
 	queryAppendEvent = `INSERT INTO events (sequence, at, actor, action, organisation, subject, detail, previous, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`
 	queryEvents      = `SELECT sequence, at, actor, action, organisation, subject, detail, previous, hash FROM events WHERE sequence > $1 ORDER BY sequence LIMIT $2`
 	queryLastEvent   = `SELECT sequence, at, actor, action, organisation, subject, detail, previous, hash FROM events ORDER BY sequence DESC LIMIT 1`
+
+	// After a restore.
+	queryAddRestore = `INSERT INTO restores (sequence, at) VALUES ($1, $2)`
+	queryRestored   = `SELECT at FROM restores ORDER BY at DESC LIMIT 1`
 
 	// Once at first start.
 	queryMeta    = `SELECT value FROM meta WHERE name = $1`

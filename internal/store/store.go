@@ -55,9 +55,10 @@ type Store struct {
 	readers     *sql.DB // the engine's
 	readOptions *sql.TxOptions
 
-	claims  chan *claim
-	recycle sync.Pool // of *claim
-	slice   atomic.Uint32
+	claims   chan *claim
+	recycle  sync.Pool                 // of *claim
+	restored atomic.Pointer[time.Time] // nil: never
+	slice    atomic.Uint32
 
 	closing sync.Once
 	stop    chan struct{} // closed by Close
@@ -101,6 +102,9 @@ func open(ctx context.Context, name string, o Options, start func(stop <-chan st
 	}
 	s.readers, s.readOptions = s.engine.reading()
 	if err := s.checkHead(ctx); err != nil && !o.AnyChain {
+		return nil, errors.Join(fmt.Errorf("open database %s: %w", name, err), s.engine.close())
+	}
+	if err := s.readRestored(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open database %s: %w", name, err), s.engine.close())
 	}
 	go s.commitClaims()

@@ -41,6 +41,9 @@ func (s *Store) FirstUse(ctx context.Context, uses ...token.Use) error {
 	if len(uses) == 0 {
 		return nil
 	}
+	if s.inDoubt(uses) {
+		return fmt.Errorf("record single use: %w", token.ErrRestored)
+	}
 	c, _ := s.recycle.Get().(*claim)
 	if c == nil {
 		c = &claim{done: make(chan error, 1)}

@@ -213,17 +213,17 @@ func TestParse(t *testing.T) {
 }
 
 func TestAssertionUse(t *testing.T) {
-	until := time.Unix(1000, 0)
-	a := token.AssertionUse("c1", "j1", until)
-	if !a.Until.Equal(until) {
-		t.Errorf("until %v", a.Until)
+	from, until := time.Unix(500, 0), time.Unix(1000, 0)
+	a := token.AssertionUse("c1", "j1", from, until)
+	if !a.Until.Equal(until) || !a.From.Equal(from) {
+		t.Errorf("from %v until %v", a.From, a.Until)
 	}
-	if a != token.AssertionUse("c1", "j1", until) {
+	if a != token.AssertionUse("c1", "j1", from, until) {
 		t.Error("one use has two names")
 	}
 	seen := map[[32]byte]string{a.Key: "c1 j1"}
 	for _, other := range [][2]string{{"c1", "j2"}, {"c2", "j1"}, {"c1j", "1"}, {"c", "1j1"}, {"c1", "j1\x00"}, {"", "c1\x00j1"}} {
-		u := token.AssertionUse(other[0], other[1], until)
+		u := token.AssertionUse(other[0], other[1], from, until)
 		if of, ok := seen[u.Key]; ok {
 			t.Errorf("advisory 42: %q shares its name with %q", other, of)
 		}

@@ -42,6 +42,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 		{"meta", runMeta},
 		{"uses", runUses},
 		{"pruning", runPruning},
+		{"recover", runRecover},
 		{"nodes", runNodes},
 		{"checkpoints", runCheckpoints},
 		{"selection", runSelection},

@@ -1,0 +1,126 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/holdfast-auth/holdfast/internal/audit"
+	"github.com/holdfast-auth/holdfast/internal/directory"
+	"github.com/holdfast-auth/holdfast/internal/token"
+)
+
+// Recovery is what a copy of a database is told when it takes the place of the one
+// it was made of.
+type Recovery struct {
+	After audit.Head // the copy's last event, for which all this was decided
+	// Events followed in the lost database. Whoever calls has verified them.
+	Events []audit.Event
+	// Records as the lost database left them, as far as anybody knows; each whole.
+	Records directory.Delta
+	// Event is audit.ActionRestored. Its sequence is greater than any that the lost
+	// database may have given out.
+	Event audit.Event
+}
+
+// clockMargin is by how much the clocks of nodes may differ.
+const clockMargin = 30 * time.Second
+
+// Recover makes all of a Recovery one change. If the chain has moved on meanwhile,
+// it is directory.ErrStale. voided counts what was made unusable, because it may have
+// been used or replaced in the lost database.
+func (s *Store) Recover(ctx context.Context, r Recovery) (voided map[string]int64, err error) {
+	err = s.write(ctx, func(tx *sql.Tx) error {
+		head, err := scanHead(tx.QueryRow(queryNext))
+		if err != nil {
+			return fmt.Errorf("take the next number: %w", err)
+		}
+		if head.Sequence-1 != r.After.Sequence || head.Hash != r.After.Hash {
+			return directory.ErrStale
+		}
+		last := r.After.Hash
+		for _, e := range r.Events {
+			if err := appendEvent(tx, e); err != nil {
+				return err
+			}
+			last = e.Hash
+		}
+		e := r.Event
+		e.Seal(last)
+		if err := appendEvent(tx, e); err != nil {
+			return err
+		}
+		if err := putRecords(tx, e.Sequence, r.Records); err != nil {
+			return err
+		}
+		for _, t := range r.Records.Revoked {
+			if err := add(tx, queryAddRevoked, t.ID, micros(t.Expires), e.Sequence); err != nil && !errors.Is(err, directory.ErrExists) {
+				return fmt.Errorf("store revocation of a token: %w", err)
+			}
+		}
+		if voided, err = void(tx, e.At); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(queryAddRestore, e.Sequence, micros(e.At)); err != nil {
+			return fmt.Errorf("store the time of the restore: %w", err)
+		}
+		_, err = tx.Exec(querySetHead, e.Sequence, e.Hash[:])
+		return err
+	})
+	if err == nil {
+		restored := r.Event.At
+		s.restored.Store(&restored)
+	}
+	return voided, err
+}
+
+// voiding ends what may be consumed once, by the name that people read.
+var voiding = []struct{ what, query string }{}
+
+func void(tx *sql.Tx, at time.Time) (map[string]int64, error) {
+	voided := make(map[string]int64, len(voiding))
+	for _, v := range voiding {
+		n, err := affected(tx, v.query, micros(at))
+		if err != nil {
+			return nil, fmt.Errorf("make %s void: %w", v.what, err)
+		}
+		voided[v.what] = n
+	}
+	return voided, nil
+}
+
+// inDoubt tells whether one of the uses could have happened before the database
+// was restored.
+func (s *Store) inDoubt(uses []token.Use) bool {
+	restored := s.restored.Load()
+	if restored == nil {
+		return false
+	}
+	certain := restored.Add(clockMargin)
+	return slices.ContainsFunc(uses, func(u token.Use) bool { return !u.From.After(certain) })
+}
+
+// readRestored reads when the database was restored last.
+func (s *Store) readRestored(ctx context.Context) error {
+	var at int64
+	switch err := s.readers.QueryRowContext(ctx, queryRestored).Scan(&at); {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil
+	case err != nil:
+		return fmt.Errorf("read when the database was restored: %w", err)
+	}
+	restored := fromMicros(at)
+	s.restored.Store(&restored)
+	return nil
+}
+
+// Restored is when the database was restored last; the zero time if it never was.
+func (s *Store) Restored() time.Time {
+	if at := s.restored.Load(); at != nil {
+		return *at
+	}
+	return time.Time{}
+}
