@@ -15,6 +15,7 @@ func Holdfast() Table {
 			{Package: "internal/bounded"},
 			{Package: "internal/oauth"},
 			{Package: "internal/idempotency"},
+			{Package: "internal/outbound", Clock: true},
 			{Package: "internal/audit", Inside: []string{"internal/jose", "internal/strictjson"}},
 			{Package: "internal/envelope"},
 			{Package: "internal/web", Inside: []string{"internal/oauth"}},
@@ -32,13 +33,13 @@ func Holdfast() Table {
 			{Package: "client", Inside: []string{"cnf", "dpop", "mtls", "internal/jose", "internal/strictjson"}, Clock: true},
 
 			// The domain: rules, and the store that each needs.
-			{Package: "internal/directory", Inside: []string{"cnf", "internal/audit", "internal/jose"}},
+			{Package: "internal/directory", Inside: []string{"cnf", "internal/audit", "internal/jose", "internal/outbound"}},
 			{Package: "internal/keyring", Inside: []string{"internal/audit", "internal/envelope", "internal/jose"}},
 			{Package: "internal/checkpoint", Inside: []string{"internal/audit", "internal/directory", "internal/jose", "internal/keyring"}},
 			{Package: "internal/ca", Inside: []string{"cnf", "mtls", "internal/audit", "internal/directory", "internal/jose", "internal/keyring"}},
 			{Package: "internal/enrol", Inside: []string{"internal/audit", "internal/ca", "internal/directory"}},
 			{Package: "internal/token", Inside: []string{"cnf", "internal/audit", "internal/directory", "internal/jose", "internal/keyring", "internal/strictjson"}},
-			{Package: "internal/jwksuri", Inside: []string{"cnf", "internal/jose"}},
+			{Package: "internal/jwksuri", Inside: []string{"cnf", "mtls", "internal/jose", "internal/outbound"}, Jitter: true},
 			{Package: "internal/clientauth", Inside: []string{"cnf", "mtls", "internal/directory", "internal/jose", "internal/jwksuri", "internal/oauth", "internal/strictjson", "internal/token"}},
 
 			// Endpoints: protocol only.

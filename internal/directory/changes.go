@@ -112,7 +112,7 @@ func (d *Directory) CreateApplication(ctx context.Context, actor string, a Appli
 		return Application{}, err
 	}
 	err := d.decide(ctx, func(s *Snapshot, now time.Time) (audit.Event, storing, error) {
-		if err := checkApplication(s, a); err != nil {
+		if err := d.checkApplication(s, a); err != nil {
 			return audit.Event{}, nil, err
 		}
 		if err := pass(guards, s, now); err != nil {

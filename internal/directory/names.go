@@ -83,8 +83,20 @@ func hostname(name string) bool {
 	return true
 }
 
-// checkJWKSURI is for a place that keys are fetched from. Which addresses are
-// dialled is decided when they are.
+// checkApplication is every rule of an application, those of this installation
+// included.
+func (d *Directory) checkApplication(s *Snapshot, a Application) error {
+	if err := checkApplication(s, a); err != nil {
+		return err
+	}
+	if a.JWKSURI != "" && d.Outbound.CheckURL(a.JWKSURI) != nil {
+		return invalid("jwks_uri", "must be at a public address, or in a network that the operator allows")
+	}
+	return nil
+}
+
+// checkJWKSURI is for a place that keys are fetched from. A name's addresses are
+// judged when it is called.
 func checkJWKSURI(a Application) error {
 	if a.JWKSURI == "" {
 		return nil

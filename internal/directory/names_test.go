@@ -2,6 +2,7 @@ package directory_test
 
 import (
 	"errors"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -66,5 +67,51 @@ func TestRegisterKeyForOwnCertificates(t *testing.T) {
 		if _, err := w.RegisterKey(t.Context(), "op", a.ClientID, publicKey(t, seed, ""), time.Time{}); (err == nil) != taken {
 			t.Errorf("%s: %v", method, err)
 		}
+	}
+}
+
+func TestJWKSURI(t *testing.T) {
+	w := filled(t)
+	create := func(m directory.AuthMethod, uri string) error {
+		_, err := w.CreateApplication(t.Context(), "op", directory.Application{Organisation: "acme", Name: "a", AuthMethod: m, Binding: cnf.MTLS, JWKSURI: uri})
+		return err
+	}
+	for _, m := range []directory.AuthMethod{directory.PrivateKeyJWT, directory.SelfSignedTLSClientAuth} {
+		if err := create(m, "https://keys.example/jwks?a=b"); err != nil {
+			t.Errorf("%s: %v", m, err)
+		}
+	}
+	refused := func(t *testing.T, err error) {
+		t.Helper()
+		if invalid, ok := errors.AsType[*directory.InvalidError](err); !ok || invalid.Field != "jwks_uri" {
+			t.Errorf("got %v", err)
+		}
+	}
+	for _, uri := range []string{
+		"https://169.254.169.254/latest", "https://127.0.0.1/", "https://[::ffff:127.0.0.1]/", "https://[64:ff9b::7f00:1]/", "https://localhost:8443/", "https://10.0.0.1/",
+		"file:///etc/passwd", "data:,x", "http://keys.example/", "HTTPS:keys.example", "https://good@evil.example/", "https://keys.example/#a", "https://keys.example\\@evil.example/",
+		"https:///a", "https://keys.example/ä", "javascript:alert(1)", "JavaScript:alert(1)",
+	} {
+		t.Run("advisories 84 and 90: "+uri, func(t *testing.T) {
+			w.unchanged(t, func() { refused(t, create(directory.PrivateKeyJWT, uri)) })
+			w.unchanged(t, func() {
+				_, err := w.UpdateApplication(t.Context(), "op", "jwt", func(a *directory.Application) error { a.JWKSURI = uri; return nil })
+				refused(t, err)
+			})
+		})
+	}
+	refused(t, create(directory.TLSClientAuth, "https://keys.example/"))
+	w.Outbound.Allow = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	if err := create(directory.PrivateKeyJWT, "https://localhost:8443/"); err != nil {
+		t.Errorf("in a network that the operator allows: %v", err)
+	}
+	if _, err := w.RegisterKey(t.Context(), "op", "jwt", publicKey(t, 1, ""), time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.UpdateApplication(t.Context(), "op", "jwt", func(a *directory.Application) error { a.JWKSURI = "https://keys.example/"; return nil }); err != nil {
+		t.Errorf("with a registered key, which goes on working: %v", err)
+	}
+	if _, err := w.RegisterKey(t.Context(), "op", "jwt", publicKey(t, 2, ""), time.Time{}); err == nil {
+		t.Error("RFC 7591 §2: jwks and jwks_uri")
 	}
 }

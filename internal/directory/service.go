@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/holdfast-auth/holdfast/internal/audit"
+	"github.com/holdfast-auth/holdfast/internal/outbound"
 )
 
 // Store keeps the directory. Each method but Load is one transaction that takes
@@ -50,6 +51,10 @@ const (
 
 // Directory is the rules over a store, and the snapshot that requests decide on.
 type Directory struct {
+	// Outbound says at which addresses applications may publish their keys. Set it
+	// before the first change; the zero one allows public addresses alone.
+	Outbound outbound.Policy
+
 	store   Store
 	now     func() time.Time
 	current atomic.Pointer[view]

@@ -103,7 +103,7 @@ func (d *Directory) UpdateApplication(ctx context.Context, actor string, id Clie
 			return audit.Event{}, nil, err
 		}
 		next.ClientID, next.Organisation, next.State, next.TokensAfter = c.ClientID, c.Organisation, c.State, c.Application.TokensAfter
-		if err := checkApplication(s, next); err != nil {
+		if err := d.checkApplication(s, next); err != nil {
 			return audit.Event{}, nil, err
 		}
 		if next.AuthMethod != c.AuthMethod && slices.ContainsFunc(c.Credentials, func(k *Credential) bool { return k.State.Accepted() && k.Kind != DPoPKey }) {
