@@ -47,8 +47,8 @@ func unavailable(reason string, cause error) error {
 }
 
 // authenticate finds who calls, and writes into the event what is known of them.
-func (s *Server) authenticate(now time.Time, d *directory.Snapshot, ev *web.Event, t clientauth.Attempt) (*clientauth.Authenticated, error) {
-	caller, err := s.Auth.Authenticate(now, d, t)
+func (s *Server) authenticate(ctx context.Context, now time.Time, d *directory.Snapshot, ev *web.Event, t clientauth.Attempt) (*clientauth.Authenticated, error) {
+	caller, err := s.Auth.AuthenticateRequest(ctx, now, d, t)
 	if err != nil {
 		if refusal, ok := errors.AsType[*clientauth.Refusal](err); ok && refusal.Client != nil {
 			ev.ClientID, ev.Organisation = string(refusal.Client.ClientID), string(refusal.Client.Organisation)

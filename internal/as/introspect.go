@@ -54,7 +54,7 @@ func (s *Server) introspect(ctx context.Context, now time.Time, ev *web.Event, t
 	if err != nil {
 		return nil, err
 	}
-	caller, err := s.authenticate(now, d, ev, t)
+	caller, err := s.authenticate(ctx, now, d, ev, t)
 	if err != nil {
 		return nil, err
 	}

@@ -40,7 +40,7 @@ func (s *Server) revoke(ctx context.Context, now time.Time, ev *web.Event, t cli
 	if err != nil {
 		return err
 	}
-	caller, err := s.authenticate(now, d, ev, t)
+	caller, err := s.authenticate(ctx, now, d, ev, t)
 	if err != nil {
 		return err
 	}

@@ -83,7 +83,7 @@ func (s *Server) issue(ctx context.Context, now time.Time, ev *web.Event, req to
 	if err != nil {
 		return tokenResponse{}, err
 	}
-	caller, err := s.authenticate(now, d, ev, req.client) // RFC 6749 2.3, RFC 7523 3, RFC 8705 2
+	caller, err := s.authenticate(ctx, now, d, ev, req.client) // RFC 6749 2.3, RFC 7523 3, RFC 8705 2
 	if err != nil {
 		return tokenResponse{}, err
 	}

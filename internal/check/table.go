@@ -54,7 +54,7 @@ func Holdfast() Table {
 			{Package: "internal/server", Inside: []string{
 				"cnf", "dpop", "mtls", "verify", "verify/jwks", "verify/httpmw", "client", "internal/admin", "internal/as",
 				"internal/audit", "internal/ca", "internal/checkpoint", "internal/clientauth", "internal/config", "internal/directory", "internal/enrol", "internal/envelope",
-				"internal/feed", "internal/gateway", "internal/jose", "internal/keyring", "internal/metrics", "internal/oauth",
+				"internal/feed", "internal/gateway", "internal/jose", "internal/jwksuri", "internal/keyring", "internal/metrics", "internal/oauth", "internal/outbound",
 				"internal/store", "internal/strictjson", "internal/token", "internal/web",
 			}, Outside: []string{"golang.org/x/sync"}, Clock: true},
 			{Package: "internal/dev", Inside: []string{"cnf", "dpop", "mtls", "client", "internal/admin", "internal/adminclient", "internal/config", "internal/jose", "internal/server", "internal/web"}, Outside: []string{"golang.org/x/sync"}, Clock: true},

@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -65,7 +66,7 @@ func TestServeHasDefaultsAndAbsolutePaths(t *testing.T) {
 		Token:                Token{Life: 5 * time.Minute},
 		Log:                  Log{Format: "json", Level: "info"},
 	}
-	if *s != want {
+	if !reflect.DeepEqual(*s, want) {
 		t.Errorf("got %+v\nwant %+v", *s, want)
 	}
 	if err := s.Validate(); err != nil {

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"path"
 	"strconv"
@@ -109,6 +110,19 @@ func (f *faults) address(key, value string) {
 		f.add(key, quote(port)+" is not a port of 0 to 65535")
 	case strings.ContainsAny(host, "/ \t"):
 		f.add(key, quote(host)+" is not a host")
+	}
+}
+
+// network checks a network of addresses in its one spelling.
+func (f *faults) network(key, value string) {
+	n, err := netip.ParsePrefix(value)
+	switch {
+	case err != nil:
+		f.add(key, quote(value)+" is not a network (write an address and its length, as in 10.20.0.0/16)")
+	case n != n.Masked():
+		f.add(key, quote(value)+" has bits beyond its length: write "+n.Masked().String())
+	case n.Addr().Is4In6():
+		f.add(key, quote(value)+" is a network of IPv4: write it so")
 	}
 }
 

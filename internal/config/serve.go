@@ -1,6 +1,10 @@
 package config
 
-import "time"
+import (
+	"fmt"
+	"net/netip"
+	"time"
+)
 
 // Serve is the configuration of `holdfast serve`.
 type Serve struct {
@@ -44,6 +48,10 @@ type Serve struct {
 	// Access tokens.
 	Token Token `yaml:"token"`
 
+	// The keys that applications publish at their jwks_uri (RFC 7591 section 2). This
+	// server calls those URLs, which are others' to choose.
+	JWKSURI ServeJWKSURI `yaml:"jwks_uri"`
+
 	// The log, which goes to standard error.
 	Log Log `yaml:"log"`
 }
@@ -68,6 +76,29 @@ type ServeTLS struct {
 
 	// Its private key, PEM (PKCS#8).
 	KeyFile string `yaml:"key_file" path:"file" optional:"true" example:"/etc/holdfast/tls.key"`
+}
+
+// ServeJWKSURI is the section jwks_uri of [Serve].
+type ServeJWKSURI struct {
+	// Networks that may be called although their addresses are not public, as in
+	// 10.20.0.0/16. Any address that is loopback, private, link-local or otherwise
+	// special and in none of them is refused, whatever name leads to it.
+	AllowNetworks []string `yaml:"allow_networks" optional:"true" example:"[10.20.0.0/16]"`
+
+	// The CA certificates that those servers are verified by, PEM. The system's when
+	// left out.
+	CAFile string `yaml:"ca_file" path:"file" optional:"true" example:"/etc/holdfast/ca.pem"`
+}
+
+// Networks are AllowNetworks as addresses. Those that cannot be read, which
+// [LoadServe] refuses, are left out.
+func (j ServeJWKSURI) Networks() (all []netip.Prefix) {
+	for _, text := range j.AllowNetworks {
+		if n, err := netip.ParsePrefix(text); err == nil {
+			all = append(all, n)
+		}
+	}
+	return all
 }
 
 // Token is the section token of [Serve].
@@ -132,6 +163,9 @@ func (s *Serve) validate(f *faults) {
 	f.required("key_encryption_key_file", s.KeyEncryptionKeyFile)
 	f.together("tls.certificate_file", s.TLS.CertificateFile, "tls.key_file", s.TLS.KeyFile)
 	f.between("token.life", s.Token.Life, MinTokenLife, MaxTokenLife)
+	for i, text := range s.JWKSURI.AllowNetworks {
+		f.network(fmt.Sprintf("jwks_uri.allow_networks[%d]", i), text)
+	}
 	s.Log.validate(f)
 }
 

@@ -80,6 +80,8 @@ func (s *Server) Run(ctx context.Context, l Listeners) (err error) {
 	g.Go(func() error { return s.directory.Run(failing) })
 	g.Go(func() error { return s.store.Run(failing) })
 	g.Go(func() error { return s.keepHouse(failing) })
+	g.Go(func() error { return s.keySets.Run(failing) })
+	g.Go(func() error { return s.followKeySets(failing) })
 	g.Go(func() error { return s.checkpoints.Run(failing) })
 	g.Go(func() error { return s.keepUses(failing) })
 	g.Go(func() error { return s.authority.Run(failing, s.directory, s.listFailed) })

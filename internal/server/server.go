@@ -19,6 +19,7 @@ import (
 	"github.com/holdfast-auth/holdfast/internal/directory"
 	"github.com/holdfast-auth/holdfast/internal/enrol"
 	"github.com/holdfast-auth/holdfast/internal/envelope"
+	"github.com/holdfast-auth/holdfast/internal/jwksuri"
 	"github.com/holdfast-auth/holdfast/internal/keyring"
 	"github.com/holdfast-auth/holdfast/internal/metrics"
 	"github.com/holdfast-auth/holdfast/internal/store"
@@ -51,6 +52,7 @@ type Server struct {
 	operator    directory.OrganisationID
 	kek         *envelope.Key
 	nonces      *dpop.Nonces
+	keySets     *jwksuri.Source
 	ending      chan struct{} // closed when the drain begins
 }
 
@@ -112,6 +114,9 @@ func open(ctx context.Context, cfg *config.Serve, p Process, how store.Options) 
 		return nil, err
 	}
 	s.enrolment = &enrol.Service{Store: st, Authority: s.authority, Directory: s.directory, Now: p.Now}
+	if err := s.openKeySets(); err != nil {
+		return nil, err
+	}
 	if s.tls, err = openCertificates(ctx, cfg, s.authority, how.ReadOnly, p.Now); err != nil {
 		return nil, err
 	}
@@ -222,7 +227,8 @@ func (s *Server) authorizationServer(trustDomain string) (*as.Server, error) {
 		Directory: s.directory,
 		Auth: &clientauth.Authenticator{
 			Issuer: s.cfg.Issuer, TrustDomain: trustDomain,
-			Pool: func(directory.OrganisationID) *mtls.Pool { return s.authority.Pool() },
+			Pool:      func(directory.OrganisationID) *mtls.Pool { return s.authority.Pool() },
+			Published: s.keySets,
 		},
 		Keys:      s.signingKeys,
 		Uses:      s.store,
