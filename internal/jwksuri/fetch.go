@@ -51,6 +51,9 @@ func (s *Source) get(ctx context.Context, uri string) ([]byte, http.Header, erro
 		return nil, nil, errors.New("an encoded body, which was not asked for")
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	if err == nil {
+		err = ctx.Err() // a server may end its body well when it sees us hang up
+	}
 	switch {
 	case err != nil:
 		return nil, nil, plain(err)
