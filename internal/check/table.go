@@ -45,7 +45,7 @@ func Holdfast() Table {
 			// Endpoints: protocol only.
 			{Package: "internal/as", Inside: []string{"cnf", "dpop", "mtls", "internal/ca", "internal/clientauth", "internal/directory", "internal/enrol", "internal/jose", "internal/oauth", "internal/strictjson", "internal/token", "internal/web"}},
 			{Package: "internal/admin", Inside: []string{"cnf", "mtls", "verify", "verify/httpmw", "internal/audit", "internal/ca", "internal/directory", "internal/enrol", "internal/idempotency", "internal/jose", "internal/oauth", "internal/strictjson", "internal/web"}, Outside: []string{"github.com/danielgtaylor/huma"}},
-			{Package: "internal/feed", Inside: []string{"cnf", "verify", "internal/directory", "internal/jose", "internal/oauth", "internal/strictjson", "internal/token", "internal/web"}, Jitter: true},
+			{Package: "internal/feed", Inside: []string{"cnf", "verify", "internal/audit", "internal/directory", "internal/jose", "internal/oauth", "internal/strictjson", "internal/token", "internal/web"}, Jitter: true},
 			{Package: "internal/gateway", Inside: []string{"cnf", "dpop", "mtls", "verify", "verify/jwks", "verify/httpmw", "client", "internal/bounded", "internal/jose", "internal/strictjson", "internal/web"}},
 
 			// Edges: the database, the wire to the admin API, and who puts all together.

@@ -326,6 +326,16 @@ func (m *Maker) Run(ctx context.Context) error {
 	}
 }
 
+// Hash is the hash of an event as it stands in the chain now; ok is false when
+// there is no such event.
+func (m *Maker) Hash(ctx context.Context, sequence int64) (hash [32]byte, ok bool, err error) {
+	hash, err = m.Store.EventHash(ctx, sequence)
+	if errors.Is(err, directory.ErrNotFound) {
+		return hash, false, nil
+	}
+	return hash, err == nil, err
+}
+
 // Refresh takes in what other nodes made.
 func (m *Maker) Refresh(ctx context.Context) error {
 	m.making.Lock()

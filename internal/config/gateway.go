@@ -40,6 +40,12 @@ type Gateway struct {
 	// The feed of keys, policy and revocations. Without it, <issuer>/feed.
 	FeedURL string `yaml:"feed_url" optional:"true" example:"https://auth.example.com/feed"`
 
+	// A folder of the gateway's own (mode 0700; made if it is not there), in which it
+	// keeps the newest checkpoint of the server's audit chain, so that a server that
+	// was restored from an older copy, or whose history was written anew, raises an
+	// alarm after a restart of the gateway, too. Without it, kept in memory.
+	StateDir string `yaml:"state_dir" path:"file" optional:"true" example:"/var/lib/holdfast-gateway"`
+
 	// What is open, and on which terms. The longest path that fits a request
 	// decides; a request that no route fits is answered 404.
 	Routes []Route `yaml:"routes"`

@@ -42,9 +42,10 @@ client:
   client_id: %q
   key_file: %q
   kid: %q
+state_dir: %q
 routes:
 `, w.file.GatewayURL, w.listeners.gateway.Addr(), w.file.Issuer, w.ca(), w.gatewayCertificate(), w.gatewayKey(),
-		w.gateway.ClientID, w.gatewayClientKey(), w.keyID)
+		w.gateway.ClientID, w.gatewayClientKey(), w.keyID, w.in("gateway-state"))
 	for _, r := range []struct{ scope, binding string }{{"payments", "either"}, {"reports", "mtls"}} {
 		fmt.Fprintf(&b, `  - path: /%[1]s/
     resource: %[2]s/%[1]s

@@ -20,6 +20,8 @@ type Document struct {
 	// Age is how old the server's own knowledge was.
 	Age   time.Duration
 	Delta directory.Delta // without roles and instances
+	// Statement is what the server signed of its audit chain; nil when it does not say.
+	Statement *Statement
 }
 
 const (
@@ -116,6 +118,9 @@ func (d *Document) writeTo(out io.Writer) error {
 		w.text('{', "jti", t.ID)
 		w.buf = strconv.AppendInt(append(w.buf, `,"exp":`...), t.Expires.Unix(), 10)
 	})
+	if d.Statement != nil {
+		w.buf = d.Statement.appendTo(append(w.buf, `,"checkpoint":`...))
+	}
 	w.buf = append(w.buf, '}')
 	w.flush()
 	return w.err
@@ -150,6 +155,8 @@ func parseDocument(data []byte) (*Document, error) {
 			err = v.Elements(maxDepth, d.readApplication)
 		case "credentials":
 			err = v.Elements(maxDepth, d.readCredential)
+		case "checkpoint":
+			d.Statement, err = parseStatement(v)
 		case "revoked_tokens":
 			err = v.Elements(maxDepth, d.readRevoked)
 		case "resources":

@@ -27,6 +27,8 @@ type Follower struct {
 	// than Wait and some seconds.
 	HTTP  *http.Client
 	State *State
+	// Witness keeps the server's checkpoints; may be nil.
+	Witness *Witness
 	// Wait is how long the server may keep quiet, in whole seconds, 1 to 20; zero
 	// is 20. The state's age grows to it between two answers.
 	Wait time.Duration
@@ -90,6 +92,11 @@ func (f *Follower) Poll(ctx context.Context) error {
 	defer cancel()
 	after := f.State.Current().Sequence()
 	url := f.URL + "?after=" + strconv.FormatInt(after, 10) + "&wait=" + strconv.Itoa(int(wait/time.Second))
+	var held int64
+	if f.Witness != nil {
+		held = f.Witness.Held()
+		url += "&checkpoint=" + strconv.FormatInt(held, 10)
+	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return fmt.Errorf("feed: %w", err)
@@ -105,6 +112,9 @@ func (f *Follower) Poll(ctx context.Context) error {
 	document, err := readDocument(answer.Body)
 	if err != nil {
 		return fmt.Errorf("feed: %w", err)
+	}
+	if f.Witness != nil {
+		f.Witness.Take(document.Statement, held)
 	}
 	if err := f.State.Apply(document, after, f.Now()); err != nil {
 		return fmt.Errorf("feed: %w", err)

@@ -39,7 +39,7 @@ func serve(t *testing.T, d Source, timeout time.Duration) *httptest.Server {
 				w.WriteHeader(e.Status)
 			}
 		},
-	}, []web.Route{{Pattern: "GET /feed", Handler: Handler(d, nil)}})
+	}, []web.Route{{Pattern: "GET /feed", Handler: Handler(d, nil, nil)}})
 	s := httptest.NewUnstartedServer(nil)
 	s.Config = web.NewServer(table, nil, log)
 	if timeout > 0 {

@@ -39,15 +39,15 @@ var (
 	errEnding = errors.New("the server is about to end")
 )
 
-// Handler answers GET /feed. It asks nobody who they are: it is mounted behind the
+// Handler answers GET /feed; signed may be nil. It asks nobody who they are: it is mounted behind the
 // verifier. It prolongs the connection's deadlines, counted from the event's time.
 // Once ending is closed nobody waits any more but is sent away, so that a server
 // that drains is not held up.
-func Handler(d Source, ending <-chan struct{}) web.Handler {
+func Handler(d Source, signed Checkpoints, ending <-chan struct{}) web.Handler {
 	return func(w http.ResponseWriter, r *web.Request) error {
 		q, err := parseQuery(r.URL.RawQuery)
 		if err != nil {
-			return oauth.Refuse(oauth.InvalidRequest, "feed_query", "after must be a number, wait 1 to 20 seconds", err)
+			return oauth.Refuse(oauth.InvalidRequest, "feed_query", "after and checkpoint must be numbers, wait 1 to 20 seconds", err)
 		}
 		// Where deadlines cannot be set there are none.
 		deadline, control := r.Event.Time.Add(q.wait+maxBehind+answerTime), http.NewResponseController(w)
@@ -60,6 +60,9 @@ func Handler(d Source, ending <-chan struct{}) web.Handler {
 				Reason: "feed_unavailable", Description: "the directory cannot be read", Cause: err,
 			}
 		}
+		if signed != nil {
+			document.Statement = state(r.Context(), signed, q.held)
+		}
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
 		_ = document.writeTo(w) // a reader that is gone asks again
@@ -71,6 +74,7 @@ func Handler(d Source, ending <-chan struct{}) web.Handler {
 type query struct {
 	after int64
 	wait  time.Duration
+	held  int64 // the event of the newest checkpoint that it keeps; 0 for none
 }
 
 func parseQuery(raw string) (query, error) {
@@ -90,6 +94,8 @@ func parseQuery(raw string) (query, error) {
 		switch {
 		case name == "after":
 			q.after = int64(n)
+		case name == "checkpoint":
+			q.held = int64(n)
 		case name == "wait" && n >= 1 && n <= uint64(maxWait/time.Second):
 			q.wait = time.Duration(n) * time.Second
 		default:

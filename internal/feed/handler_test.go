@@ -17,10 +17,11 @@ import (
 
 func TestParseQuery(t *testing.T) {
 	for raw, want := range map[string]query{
-		"after=0":                   {0, 20 * time.Second},
-		"after=4711&wait=1":         {4711, time.Second},
-		"wait=20&after=1":           {1, 20 * time.Second},
-		"after=9223372036854775807": {1<<63 - 1, 20 * time.Second},
+		"after=0":                   {after: 0, wait: 20 * time.Second},
+		"after=4711&wait=1":         {after: 4711, wait: time.Second},
+		"wait=20&after=1":           {after: 1, wait: 20 * time.Second},
+		"after=7&checkpoint=5":      {after: 7, wait: 20 * time.Second, held: 5},
+		"after=9223372036854775807": {after: 1<<63 - 1, wait: 20 * time.Second},
 	} {
 		if got, err := parseQuery(raw); err != nil || got != want {
 			t.Errorf("%s: got %v, %v", raw, got, err)
@@ -28,7 +29,7 @@ func TestParseQuery(t *testing.T) {
 	}
 	for _, raw := range []string{
 		"", "after", "after=", "wait=5", "after=1&after=1", "after=-1", "after=+1", "after=01", "after=1.0", "after=1e3", "after=x",
-		"after=9223372036854775808", "after=1&wait=0", "after=1&wait=21", "after=1&wait=1&wait=1", "after=1&token=x", "after=1&x=1", "after=%zz", "after=1;wait=1", "After=1",
+		"after=9223372036854775808", "after=1&wait=0", "after=1&wait=21", "after=1&wait=1&wait=1", "after=1&checkpoint=-1", "after=1&checkpoint=1&checkpoint=1", "after=1&checkpoint=", "after=1&token=x", "after=1&x=1", "after=%zz", "after=1;wait=1", "After=1",
 	} {
 		if got, err := parseQuery(raw); err == nil {
 			t.Errorf("%q: got %v", raw, got)
@@ -46,7 +47,7 @@ func ask(d Source, q query) (*Document, time.Duration, error) {
 func TestNext(t *testing.T) {
 	t.Run("all of it, at once", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			d, took, err := ask(newBook(world()...), query{0, maxWait})
+			d, took, err := ask(newBook(world()...), query{after: 0, wait: maxWait})
 			if err != nil || took != 0 || !d.Full || d.Delta.Sequence != 4 || len(d.Delta.Credentials) != 2 {
 				t.Errorf("got %+v after %v, %v", d, took, err)
 			}
@@ -54,7 +55,7 @@ func TestNext(t *testing.T) {
 	})
 	t.Run("what is newer, at once", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			d, took, err := ask(newBook(world()...), query{3, maxWait})
+			d, took, err := ask(newBook(world()...), query{after: 3, wait: maxWait})
 			if err != nil || took != 0 || d.Full || d.Delta.Sequence != 4 || len(d.Delta.Credentials) != 1 {
 				t.Errorf("got %+v after %v, %v", d, took, err)
 			}
@@ -64,7 +65,7 @@ func TestNext(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			b := newBook(world()...)
 			go func() { time.Sleep(3 * time.Second); b.append(revoked("t")) }()
-			d, took, err := ask(b, query{4, maxWait})
+			d, took, err := ask(b, query{after: 4, wait: maxWait})
 			if err != nil || took != 3*time.Second || d.Full || d.Delta.Sequence != 5 || len(d.Delta.Revoked) != 1 {
 				t.Errorf("got %+v after %v, %v", d, took, err)
 			}
@@ -74,7 +75,7 @@ func TestNext(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			b := newBook(world()...)
 			b.age = 10 * time.Second
-			d, took, err := ask(b, query{4, 7 * time.Second})
+			d, took, err := ask(b, query{after: 4, wait: 7 * time.Second})
 			if err != nil || took != 7*time.Second || d.Full || d.Delta.Sequence != 4 || d.Age != 10*time.Second || len(d.Delta.Applications) != 0 {
 				t.Errorf("got %+v after %v, %v", d, took, err)
 			}
@@ -84,7 +85,7 @@ func TestNext(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			b := newBook(world()...)
 			b.age = 10*time.Second + 1
-			if _, _, err := ask(b, query{4, time.Second}); !errors.Is(err, errCutOff) {
+			if _, _, err := ask(b, query{after: 4, wait: time.Second}); !errors.Is(err, errCutOff) {
 				t.Errorf("got %v", err)
 			}
 		})
@@ -93,7 +94,7 @@ func TestNext(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			b := newBook(world()...)
 			b.age = -time.Second
-			if d, _, err := ask(b, query{4, time.Second}); err != nil || d.Age != 0 {
+			if d, _, err := ask(b, query{after: 4, wait: time.Second}); err != nil || d.Age != 0 {
 				t.Errorf("got %+v, %v", d, err)
 			}
 		})
@@ -107,7 +108,7 @@ func TestNext(t *testing.T) {
 				time.Sleep(time.Second)
 				b.append(revoked("u"))
 			}()
-			d, took, err := ask(b, query{5, maxWait})
+			d, took, err := ask(b, query{after: 5, wait: maxWait})
 			if err != nil || took != 2*time.Second || d.Full || d.Delta.Sequence != 6 || len(d.Delta.Revoked) != 1 {
 				t.Errorf("got %+v after %v, %v", d, took, err)
 			}
@@ -115,7 +116,7 @@ func TestNext(t *testing.T) {
 	})
 	t.Run("a server that stays behind was restored and tells all", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			d, took, err := ask(newBook(world()...), query{900, maxWait})
+			d, took, err := ask(newBook(world()...), query{after: 900, wait: maxWait})
 			if err != nil || took != maxBehind || !d.Full || d.Delta.Sequence != 4 || len(d.Delta.Applications) != 1 {
 				t.Errorf("got %+v after %v, %v", d, took, err)
 			}
@@ -123,7 +124,7 @@ func TestNext(t *testing.T) {
 	})
 	t.Run("a server that stays behind for a shorter wait, too", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			d, took, err := ask(newBook(world()...), query{900, time.Second})
+			d, took, err := ask(newBook(world()...), query{after: 900, wait: time.Second})
 			if err != nil || took != time.Second || !d.Full {
 				t.Errorf("got %+v after %v, %v", d, took, err)
 			}
@@ -131,7 +132,7 @@ func TestNext(t *testing.T) {
 	})
 	t.Run("an empty directory does not answer in a circle", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			if d, took, err := ask(newBook(), query{0, maxWait}); err != nil || took != maxWait || d.Delta.Sequence != 0 {
+			if d, took, err := ask(newBook(), query{after: 0, wait: maxWait}); err != nil || took != maxWait || d.Delta.Sequence != 0 {
 				t.Errorf("got %+v after %v, %v", d, took, err)
 			}
 		})
@@ -140,7 +141,7 @@ func TestNext(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			ending, begin := make(chan struct{}), time.Now()
 			go func() { time.Sleep(2 * time.Second); close(ending) }()
-			_, err := next(context.Background(), newBook(world()...), query{4, maxWait}, ending)
+			_, err := next(context.Background(), newBook(world()...), query{after: 4, wait: maxWait}, ending)
 			if took := time.Since(begin); !errors.Is(err, errEnding) || took != 2*time.Second {
 				t.Errorf("got %v after %v", err, took)
 			}
@@ -150,7 +151,7 @@ func TestNext(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 			defer cancel()
-			if _, err := next(ctx, newBook(world()...), query{4, maxWait}, nil); !errors.Is(err, context.DeadlineExceeded) {
+			if _, err := next(ctx, newBook(world()...), query{after: 4, wait: maxWait}, nil); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("got %v", err)
 			}
 		})
@@ -161,7 +162,7 @@ func TestHandler(t *testing.T) {
 	call := func(d Source, target string) (*httptest.ResponseRecorder, error) {
 		w := httptest.NewRecorder()
 		r := &web.Request{Request: httptest.NewRequest("GET", target, nil), Event: &web.Event{Time: time.Now()}}
-		return w, Handler(d, nil)(w, r)
+		return w, Handler(d, nil, nil)(w, r)
 	}
 	t.Run("a document that nobody keeps", func(t *testing.T) {
 		w, err := call(newBook(world()...), "/feed?after=0")

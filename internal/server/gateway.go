@@ -134,8 +134,12 @@ func (g *Gateway) openFeed(roots *x509.CertPool, key crypto.Signer) error {
 		Issuer: g.cfg.Issuer, Roots: roots, Scope: FeedScope, Resource: FeedResource(g.cfg.Issuer), Now: g.process.Now,
 		Credentials: client.Credentials{ClientID: g.cfg.Client.ClientID, Assertion: signer, DPoP: prover},
 	}}
+	witness, err := feed.OpenWitness(g.cfg.Issuer, g.cfg.StateDir, g.process.Log)
+	if err != nil {
+		return err
+	}
 	g.follower = &feed.Follower{
-		URL: g.cfg.FeedURL, State: g.state, Wait: feedWait(g.cfg.Routes), Now: g.process.Now, Log: g.process.Log,
+		URL: g.cfg.FeedURL, State: g.state, Witness: witness, Wait: feedWait(g.cfg.Routes), Now: g.process.Now, Log: g.process.Log,
 		HTTP: &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 	}
 	return nil

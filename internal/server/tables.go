@@ -64,7 +64,7 @@ func (s *Server) build(trustDomain string) (t tables, err error) {
 	public := append(authorization.PublicRoutes(),
 		web.Route{Pattern: "GET " + issuer.Path + "/roots.pem", Handler: s.serveRoots},
 		web.Route{Pattern: "GET /.well-known/oauth-protected-resource/", Handler: web.Plain(documents)},
-		web.Route{Pattern: "GET " + issuer.Path + "/feed", Handler: feedGuard.handler(feed.Handler(s.directory, s.ending))})
+		web.Route{Pattern: "GET " + issuer.Path + "/feed", Handler: feedGuard.handler(feed.Handler(s.directory, s.checkpoints, s.ending))})
 	public = append(public, s.auditRoutes(issuer.Path, feedGuard)...)
 	public = append(public, as.Certificates{
 		Issuer: s.cfg.Issuer, Redeem: s.enrolment.Redeem, Refresh: s.directory.Refresh, CRL: s.authority.CRL, Roots: s.RootPEM,
