@@ -54,7 +54,7 @@ type Config struct {
 	// Answers keeps what was answered under an Idempotency-Key.
 	Answers interface {
 		Remembered(ctx context.Context, key [32]byte, now time.Time) (idempotency.Record, error)
-		Remember(ctx context.Context, p *idempotency.Pending, now time.Time) error
+		Remember(ctx context.Context, p *idempotency.Pending) error
 	}
 	// Secrets seals those answers, and makes the key that signs cursors: the
 	// key-encryption key.

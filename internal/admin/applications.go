@@ -2,6 +2,9 @@ package admin
 
 import (
 	"context"
+	"net/http"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/holdfast-auth/holdfast/cnf"
@@ -294,9 +297,18 @@ func (a *api) mayHave(caller Caller, id directory.ClientID, asked func(had *dire
 		switch wide := next.OperatorRole != "" && next.OperatorRole != directory.OrganisationOperator; {
 		case next.OperatorRole == had.OperatorRole:
 		case caller.Role != directory.Owner:
-			return newFault(403, "operator_role", "only an owner gives operator roles")
+			return newFault(http.StatusForbidden, "operator_role", "only an owner gives operator roles")
 		case wide && next.Organisation != a.OperatorOrganisation:
 			return &directory.InvalidError{Field: "operator_role", Reason: "is for applications of the operator's organisation; elsewhere it is organisation_operator"}
+		}
+		if caller.Role == directory.OrganisationOperator {
+			o := s.Organisation(next.Organisation)
+			for _, id := range next.Roles {
+				// Whether there is such a role is not told.
+				if o == nil || !slices.Contains(o.Roles, id) && !slices.Contains(had.Roles, id) {
+					return &directory.InvalidError{Field: "roles", Reason: "the organisation does not hold role " + strconv.Quote(string(id))}
+				}
+			}
 		}
 		if caller.Role != directory.OrganisationOperator || within(next.Grants, had.Grants) || within(next.Grants, append(held(s, next.Organisation), had.Grants...)) {
 			return nil

@@ -80,16 +80,20 @@ func (d *door) checkNames(data []byte, schema *huma.Schema) *fault {
 	}
 	w := nameWalk{schemas: d.huma.OpenAPI().Components.Schemas}
 	w.value(schema, data, "body")
+	if len(w.unknown) == 0 && len(w.null) > 0 {
+		return newFault(http.StatusUnprocessableEntity, "not_valid", "validation failed", w.null...)
+	}
 	if len(w.unknown) > 0 {
 		return newFault(http.StatusBadRequest, "unknown_member", "the body has members that this operation does not know", w.unknown...)
 	}
 	return nil
 }
 
-// nameWalk collects the members that a schema does not know.
+// nameWalk collects the members that a schema does not know, and those that are
+// null where the framework would take that for absence.
 type nameWalk struct {
-	schemas huma.Registry
-	unknown []*huma.ErrorDetail
+	schemas       huma.Registry
+	unknown, null []*huma.ErrorDetail
 }
 
 // object walks text that is known to be well formed, so errors cannot occur in it.
@@ -109,6 +113,8 @@ func (w *nameWalk) value(schema *huma.Schema, v strictjson.Value, path string) {
 		schema = w.schemas.SchemaFromRef(schema.Ref)
 	}
 	switch {
+	case string(v) == "null" && schema.Type != "" && !schema.Nullable && len(w.null) < maxFaults:
+		w.null = append(w.null, &huma.ErrorDetail{Location: path, Message: "must not be null"})
 	case schema.Properties != nil && v.IsObject():
 		w.object(schema, v, path)
 	case schema.Items != nil && v.IsArray():

@@ -150,7 +150,7 @@ func (d *door) once(ctx context.Context, v *visit, status int, run func(context.
 	if p.Answer, err = d.seal(p.Key, answer); err != nil {
 		return nil, err
 	}
-	err = d.Answers.Remember(context.WithoutCancel(ctx), p, d.Table.Now())
+	err = d.Answers.Remember(context.WithoutCancel(ctx), p)
 	if errors.Is(err, idempotency.ErrUsed) {
 		return d.said(ctx, p)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/holdfast-auth/holdfast/internal/directory"
+	"github.com/holdfast-auth/holdfast/internal/idempotency"
 	"github.com/holdfast-auth/holdfast/internal/web"
 )
 
@@ -55,6 +56,8 @@ func faultOf(err error) *fault {
 		return newFault(http.StatusConflict, "exists", err.Error())
 	case errors.Is(err, directory.ErrState):
 		return newFault(http.StatusConflict, "wrong_state", err.Error())
+	case errors.Is(err, idempotency.ErrUsed):
+		return newFault(http.StatusConflict, "idempotency_key_under_way", "a request with this idempotency key is under way")
 	case errors.Is(err, directory.ErrStale):
 		return newFault(http.StatusConflict, "stale", "other changes came first; try again")
 	case errors.Is(err, directory.ErrInvalid):

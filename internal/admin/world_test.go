@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -56,6 +57,7 @@ type world struct {
 	authority  *ca.Authority
 	enrolment  *enrol.Service
 	kek        *envelope.Key
+	database   string
 	issuer     *verifytest.Issuer
 	client     *verifytest.Client
 	owner      directory.Organisation // the operator's
@@ -80,7 +82,8 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	ctx := t.Context()
 	w := &world{t: t, clock: verifytest.NewClock()}
-	st, err := store.Open(ctx, filepath.Join(t.TempDir(), "holdfast.db"), store.Options{Create: true, Now: w.clock.Now})
+	w.database = filepath.Join(t.TempDir(), "holdfast.db")
+	st, err := store.Open(ctx, w.database, store.Options{Create: true, Now: w.clock.Now})
 	check(t, err)
 	w.store = st
 	t.Cleanup(func() { check(t, st.Close()) })
@@ -331,4 +334,40 @@ func newCSR(t testing.TB) string {
 
 func certificatePEM(c tls.Certificate) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate[0]}))
+}
+
+// itself is the first operator, for handlers without a verifier.
+func (w *world) itself(context.Context) (admin.Caller, bool) {
+	return admin.Caller{ClientID: operator, Organisation: w.owner.ID, Resource: resource}, true
+}
+
+// node is another node on the same database, with the same key-encryption key.
+func (w *world) node() *world {
+	w.t.Helper()
+	o := &world{t: w.t, clock: w.clock, kek: w.kek, database: w.database, owner: w.owner, issuer: w.issuer, authority: w.authority, enrolment: w.enrolment}
+	st, err := store.Open(w.t.Context(), w.database, store.Options{Now: w.clock.Now})
+	check(w.t, err)
+	o.store = st
+	w.t.Cleanup(func() { check(w.t, st.Close()) })
+	o.directory, err = directory.Open(w.t.Context(), st, w.clock.Now)
+	check(w.t, err)
+	o.client = w.client
+	o.Server = httptest.NewUnstartedServer(nil)
+	url := "https://" + o.Listener.Addr().String()
+	handler, err := admin.New(o.config(url, st.Events))
+	check(w.t, err)
+	o.serve(handler)
+	return o
+}
+
+// inDatabase tells whether the text stands somewhere in the database's files.
+func (w *world) inDatabase(text string) bool {
+	w.t.Helper()
+	for _, end := range []string{"", "-wal"} {
+		data, err := os.ReadFile(w.database + end)
+		if err == nil && bytes.Contains(data, []byte(text)) {
+			return true
+		}
+	}
+	return false
 }

@@ -22,7 +22,7 @@ type Record struct {
 	Key     [32]byte // digest of the caller and the key
 	Request [32]byte // digest of the request
 	Answer  []byte   // sealed; empty when it was lost before it was known
-	Until   time.Time
+	Until   time.Time // Life after the request
 }
 
 // Pending is the record of a request under way. It belongs to one goroutine.

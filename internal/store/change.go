@@ -40,7 +40,7 @@ func (s *Store) change(ctx context.Context, e audit.Event, apply func(tx *sql.Tx
 		if err := apply(tx, e.Sequence); err != nil {
 			return err
 		}
-		if err := leaveRecord(tx, p, e.At); err != nil {
+		if err := leaveRecord(tx, p); err != nil {
 			return err
 		}
 		_, err = tx.Exec(querySetHash, e.Hash[:])

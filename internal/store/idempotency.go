@@ -13,11 +13,11 @@ import (
 
 // leaveRecord is the part of a change that a repetition is recognised by. A key
 // under which another change was made is idempotency.ErrUsed.
-func leaveRecord(tx *sql.Tx, p *idempotency.Pending, now time.Time) error {
+func leaveRecord(tx *sql.Tx, p *idempotency.Pending) error {
 	if p == nil || p.Stored {
 		return nil
 	}
-	switch n, err := affected(tx, queryAddIdempotent, p.Key[:], p.Request[:], some(p.Answer), micros(p.Until), micros(now)); {
+	switch n, err := affected(tx, queryAddIdempotent, p.Key[:], p.Request[:], some(p.Answer), micros(p.Until), micros(p.Until.Add(-idempotency.Life))); {
 	case err != nil:
 		return fmt.Errorf("store the record of an idempotency key: %w", err)
 	case n == 0:
@@ -44,10 +44,10 @@ func (s *Store) Remembered(ctx context.Context, key [32]byte, now time.Time) (id
 
 // Remember keeps the answer to a request: beside the record that its change left,
 // or, when it changed nothing, as a record of its own.
-func (s *Store) Remember(ctx context.Context, p *idempotency.Pending, now time.Time) error {
+func (s *Store) Remember(ctx context.Context, p *idempotency.Pending) error {
 	return s.write(ctx, func(tx *sql.Tx) error {
 		if !p.Stored {
-			return leaveRecord(tx, p, now)
+			return leaveRecord(tx, p)
 		}
 		if _, err := affected(tx, queryAnswerIdempotent, p.Key[:], p.Request[:], p.Answer); err != nil {
 			return fmt.Errorf("store the answer of an idempotency key: %w", err)

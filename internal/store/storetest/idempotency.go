@@ -56,9 +56,9 @@ func runIdempotency(t *testing.T, fresh func(t *testing.T) Database) {
 		must(t, create(s, p, "one"))
 		must(t, create(s, p, "two"))
 		p.Answer = []byte("answer")
-		must(t, s.Remember(t.Context(), p, at))
+		must(t, s.Remember(t.Context(), p))
 		p.Answer = []byte("another")
-		must(t, s.Remember(t.Context(), p, at))
+		must(t, s.Remember(t.Context(), p))
 		got, err := s.Remembered(t.Context(), p.Key, at)
 		must(t, err)
 		if string(got.Answer) != "answer" {
@@ -67,8 +67,8 @@ func runIdempotency(t *testing.T, fresh func(t *testing.T) Database) {
 	})
 	t.Run("a request that changed nothing is remembered by itself, once", func(t *testing.T) {
 		s := fresh(t)(t)
-		must(t, s.Remember(t.Context(), pending("k", "r", "a"), at))
-		is(t, s.Remember(t.Context(), pending("k", "r", "b"), at), idempotency.ErrUsed)
+		must(t, s.Remember(t.Context(), pending("k", "r", "a")))
+		is(t, s.Remember(t.Context(), pending("k", "r", "b")), idempotency.ErrUsed)
 	})
 	t.Run("a key is forgotten after its time, and may be used again", func(t *testing.T) {
 		s := fresh(t)(t)
@@ -81,7 +81,7 @@ func runIdempotency(t *testing.T, fresh func(t *testing.T) Database) {
 		must(t, err)
 		again := pending("k", "other", "b")
 		again.Until = p.Until.Add(idempotency.Life)
-		must(t, s.Remember(t.Context(), again, p.Until))
+		must(t, s.Remember(t.Context(), again))
 		must(t, s.Prune(t.Context(), again.Until))
 		_, err = s.Remembered(t.Context(), p.Key, at)
 		is(t, err, directory.ErrNotFound)
