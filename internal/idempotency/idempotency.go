@@ -19,9 +19,9 @@ var ErrUsed = errors.New("the idempotency key was used already")
 
 // Record is what is kept of one request.
 type Record struct {
-	Key     [32]byte // digest of the caller and the key
-	Request [32]byte // digest of the request
-	Answer  []byte   // sealed; empty when it was lost before it was known
+	Key     [32]byte  // digest of the caller and the key
+	Request [32]byte  // digest of the request
+	Answer  []byte    // sealed; empty when it was lost before it was known
 	Until   time.Time // Life after the request
 }
 
