@@ -1,9 +1,7 @@
 package conformance_test
 
 import (
-	"context"
 	"net/http"
-	"sync"
 	"testing"
 
 	"github.com/holdfast-auth/holdfast/internal/admin"
@@ -19,26 +17,19 @@ const (
 // resourceServer is the one server of ledger.
 type resourceServer struct{ *application }
 
-var ledgerServer struct {
-	once   sync.Once
-	server *resourceServer
-}
-
 // server gives the server of ledger, and makes both when they are first needed.
 func (w *world) server(t testing.TB) *resourceServer {
 	t.Helper()
-	ledgerServer.once.Do(func() {
+	if w.ledgerServer == nil {
 		s := &resourceServer{w.application(t, variants[0])}
-		_, err := w.admin.CreateResource(context.Background(), admin.NewResource{
+		s.http = w.plain // of no one test
+		_, err := w.admin.CreateResource(t.Context(), admin.NewResource{
 			URI: ledger, Organisation: w.organisation, Name: "Ledger", Scopes: []string{ledgerScope}, Servers: []string{s.id},
 		})
 		must(t, err)
-		ledgerServer.server = s
-	})
-	if ledgerServer.server == nil {
-		t.Fatal("no server of ledger")
+		w.ledgerServer = s
 	}
-	return ledgerServer.server
+	return w.ledgerServer
 }
 
 // withLedger lets an application ask for the scope of ledger, too.

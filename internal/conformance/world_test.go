@@ -35,6 +35,7 @@ type world struct {
 	mtlsBase     string
 	plain        *http.Client // shows no certificate
 	lastEvent    int64        // of the audit, that a test has seen
+	ledgerServer *resourceServer
 }
 
 // clock stands still until it is moved, so that a test can be at the very edge of
