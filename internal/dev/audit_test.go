@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/holdfast-auth/holdfast/internal/admin"
+	"github.com/holdfast-auth/holdfast/internal/adminclient"
 	"github.com/holdfast-auth/holdfast/internal/audit"
 	"github.com/holdfast-auth/holdfast/internal/dev"
 	"github.com/holdfast-auth/holdfast/internal/directory"
@@ -180,6 +181,69 @@ func TestGatewayWatchesTheAudit(t *testing.T) {
 		got := e.alarms(t)
 		if got[len(got)-1] != "checkpoint_forked" || held(t, dir) != newest {
 			t.Errorf("alarms %v, held %d", got, held(t, dir))
+		}
+	})
+}
+
+// TestLastUse: a token request leaves when its credential was used, here at once
+// and after a restart from the disk.
+func TestLastUse(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	e := &events{}
+	before := time.Now().Add(-time.Second)
+	used := map[string]time.Time{} // by credential
+	look := func(s *dev.Stack) map[string]time.Time {
+		t.Helper()
+		found := map[string]time.Time{}
+		for _, c := range s.File().Clients {
+			p, err := s.Admin().Credentials(t.Context(), c.ClientID, adminclient.Page{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, k := range p.Items {
+				if k.LastUsed != nil {
+					found[k.ID] = *k.LastUsed
+				}
+			}
+		}
+		return found
+	}
+	withStack(t, dir, e, func(s *dev.Stack) {
+		if got := look(s); len(got) != 0 {
+			t.Errorf("used before anybody called: %v", got)
+		}
+		head, err := s.Admin().AuditEvents(t.Context(), 0, 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range s.File().Clients {
+			if status := open(t, s.File(), c); status != 200 {
+				t.Fatalf("%s: %d", c.ClientID, status)
+			}
+		}
+		used = look(s)
+		if len(used) != len(s.File().Clients) {
+			t.Errorf("%d credentials were used by %d clients", len(used), len(s.File().Clients))
+		}
+		for id, at := range used {
+			if at.Before(before) || at.After(time.Now()) {
+				t.Errorf("%s was used at %v", id, at)
+			}
+		}
+		after, err := s.Admin().AuditEvents(t.Context(), 0, 1000)
+		if err != nil || len(after.Items) != len(head.Items) {
+			t.Errorf("the chain grew from %d to %d, %v", len(head.Items), len(after.Items), err)
+		}
+	})
+	withStack(t, dir, e, func(s *dev.Stack) {
+		got := look(s)
+		for id, at := range used {
+			if !got[id].Equal(at) {
+				t.Errorf("%s: %v after the restart, %v before", id, got[id], at)
+			}
 		}
 	})
 }

@@ -1,6 +1,8 @@
 package directory
 
 import (
+	"cmp"
+	"crypto/x509"
 	"slices"
 	"time"
 
@@ -60,8 +62,8 @@ func (n Notice) Event(now time.Time) (audit.Event, error) {
 	return event("system", n.Action, now, n.Organisation, n.Subject, detail)
 }
 
-// Expiring are the notices that the credentials of live applications call for
-// at now. A credential is left out when its successor is in use: one of the same
+// Expiring are the notices that the credentials of live applications, and the
+// trust anchors of active organisations, call for at now. A credential is left out when its successor is in use: one of the same
 // kind and application, made later and usable, that was used after it was made.
 func (s *Snapshot) Expiring(now time.Time, used func(ClientID, CredentialID) time.Time) []Notice {
 	var due []Notice
@@ -81,7 +83,30 @@ func (s *Snapshot) Expiring(now time.Time, used func(ClientID, CredentialID) tim
 			}
 		}
 	}
-	slices.SortFunc(due, func(a, b Notice) int { return a.NotAfter.Compare(b.NotAfter) })
+	for o := range s.Organisations() {
+		if o.State == Active {
+			due = append(due, o.expiringAnchors(now)...)
+		}
+	}
+	slices.SortFunc(due, func(a, b Notice) int {
+		return cmp.Or(a.NotAfter.Compare(b.NotAfter), cmp.Compare(a.Subject, b.Subject))
+	})
+	return due
+}
+
+func (o *Organisation) expiringAnchors(now time.Time) (due []Notice) {
+	for _, a := range o.Anchors {
+		c, err := x509.ParseCertificate(a.Certificate) // what does not parse was never let in
+		if err != nil || !a.State.Accepted() {
+			continue
+		}
+		e := Ending{Created: a.Created, Notice: Notice{
+			Action: "trust_anchor.expiring", Subject: a.ID, Organisation: o.ID, NotAfter: c.NotAfter,
+		}}
+		if n, ok := e.Due(now); ok {
+			due = append(due, n)
+		}
+	}
 	return due
 }
 

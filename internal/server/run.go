@@ -84,6 +84,7 @@ func (s *Server) Run(ctx context.Context, l Listeners) (err error) {
 	g.Go(func() error { return s.followKeySets(failing) })
 	g.Go(func() error { return s.checkpoints.Run(failing) })
 	g.Go(func() error { return s.keepUses(failing) })
+	g.Go(func() error { return s.keepNotices(failing) })
 	g.Go(func() error { return s.authority.Run(failing, s.directory, s.listFailed) })
 
 	front, fronts := errgroup.WithContext(ctx)
