@@ -131,7 +131,7 @@ func (w *nameWalk) value(schema *huma.Schema, v strictjson.Value, path string) {
 // section 2.1.2).
 func whyUnknown(name string) string {
 	if strings.HasPrefix(name, "tls_client_auth_") {
-		return "a name is not an identity: a certificate is matched by its key, by the URI SAN that our own authority gave it, or by its thumbprint"
+		return "a name is not an identity: a certificate is matched by its key, by one alternative name (tls_client_auth_san_uri, _dns, _ip or _email) under a pinned CA, or by its thumbprint; a subject DN never is"
 	}
 	return "unknown member"
 }

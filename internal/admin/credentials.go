@@ -13,6 +13,7 @@ import (
 
 	"github.com/holdfast-auth/holdfast/cnf"
 	"github.com/holdfast-auth/holdfast/internal/directory"
+	"github.com/holdfast-auth/holdfast/internal/jose"
 )
 
 // CredentialPath names the credential of an operation.
@@ -161,10 +162,19 @@ func credentialEnd(tokens bool) func(directory.Outcome) (*credentialChangeOutput
 	}
 }
 
+// registerKey registers, for self_signed_tls_client_auth, the certificate that the
+// JWK brings (RFC 8705 section 2.2.2), and otherwise the key.
 func (a *api) registerKey(ctx context.Context, caller Caller, in *registerKeyInput) (string, error) {
-	key, err := publicKey(in.Body.JWK)
+	key, err := jose.ParseClientKey(in.Body.JWK)
 	if err != nil {
-		return "", err
+		return "", &directory.InvalidError{Field: "jwk", Reason: err.Error()}
+	}
+	if of := in.application(a.Directory.Current()); key.Certificate != nil && of != nil && of.AuthMethod == directory.SelfSignedTLSClientAuth {
+		if in.Body.NotAfter != nil {
+			return "", &directory.InvalidError{Field: "not_after", Reason: "is what the certificate says"}
+		}
+		c, err := a.Directory.RegisterCertificate(ctx, caller.actor(), of.ClientID, key.Certificate)
+		return string(c.ID), err
 	}
 	var notAfter time.Time
 	if in.Body.NotAfter != nil {
@@ -172,7 +182,7 @@ func (a *api) registerKey(ctx context.Context, caller Caller, in *registerKeyInp
 			return "", &directory.InvalidError{Field: "not_after", Reason: "is not a time"}
 		}
 	}
-	c, err := a.Directory.RegisterKey(ctx, caller.actor(), directory.ClientID(in.ClientID), key, notAfter)
+	c, err := a.Directory.RegisterKey(ctx, caller.actor(), directory.ClientID(in.ClientID), key.PublicKey, notAfter)
 	return string(c.ID), err
 }
 

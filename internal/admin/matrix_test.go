@@ -17,18 +17,27 @@ import (
 // auditor, t an operator of one organisation. An operation that is not here fails
 // the test below.
 var whoMay = map[string]string{
-	"GET /v1/organisations":                                     "osat",
-	"POST /v1/organisations":                                    "o",
-	"GET /v1/organisations/{organisation}":                      "osat",
-	"PATCH /v1/organisations/{organisation}":                    "o",
-	"POST /v1/organisations/{organisation}/suspend":             "os",
-	"POST /v1/organisations/{organisation}/resume":              "os",
-	"POST /v1/organisations/{organisation}/revoke":              "os",
-	"POST /v1/organisations/{organisation}/revoke-tokens":       "ost",
-	"GET /v1/organisations/{organisation}/history":              "osat",
-	"GET /v1/organisations/{organisation}/names":                "osat",
-	"POST /v1/organisations/{organisation}/names":               "o",
-	"POST /v1/organisations/{organisation}/names/{name}/remove": "os",
+	"GET /v1/organisations":                                                         "osat",
+	"POST /v1/organisations":                                                        "o",
+	"GET /v1/organisations/{organisation}":                                          "osat",
+	"PATCH /v1/organisations/{organisation}":                                        "o",
+	"POST /v1/organisations/{organisation}/suspend":                                 "os",
+	"POST /v1/organisations/{organisation}/resume":                                  "os",
+	"POST /v1/organisations/{organisation}/revoke":                                  "os",
+	"POST /v1/organisations/{organisation}/revoke-tokens":                           "ost",
+	"GET /v1/organisations/{organisation}/history":                                  "osat",
+	"GET /v1/organisations/{organisation}/names":                                    "osat",
+	"POST /v1/organisations/{organisation}/names":                                   "o",
+	"POST /v1/organisations/{organisation}/names/{name}/remove":                     "os",
+	"GET /v1/organisations/{organisation}/trust-anchors":                            "osat",
+	"POST /v1/organisations/{organisation}/trust-anchors":                           "ost",
+	"GET /v1/organisations/{organisation}/trust-anchors/{anchor}":                   "osat",
+	"POST /v1/organisations/{organisation}/trust-anchors/{anchor}/start-retirement": "ost",
+	"POST /v1/organisations/{organisation}/trust-anchors/{anchor}/retire":           "ost",
+	"POST /v1/organisations/{organisation}/trust-anchors/{anchor}/suspend":          "ost",
+	"POST /v1/organisations/{organisation}/trust-anchors/{anchor}/resume":           "ost",
+	"POST /v1/organisations/{organisation}/trust-anchors/{anchor}/revoke":           "ost",
+	"POST /v1/organisations/{organisation}/trust-anchors/{anchor}/compromise":       "ost",
 	"GET /v1/roles":                                                       "osat",
 	"POST /v1/roles":                                                      "o",
 	"GET /v1/roles/{role}":                                                "osat",
@@ -97,7 +106,7 @@ var whoMay = map[string]string{
 
 // tenant is one organisation with one of everything.
 type tenant struct {
-	organisation, client, operator, credential, instance, uri, role, code string
+	organisation, client, operator, credential, instance, uri, role, code, anchor string
 }
 
 func (w *world) tenant(name string) tenant {
@@ -129,6 +138,9 @@ func (w *world) tenant(name string) tenant {
 	}
 	check(w.t, json.Unmarshal([]byte(made.body), &code))
 	x.code = code.ID
+	anchor, err := w.admin.AddTrustAnchor(ctx, name, admin.NewTrustAnchor{Name: "CA", Certificate: newAuthority(w.t, w.clock.Now())})
+	check(w.t, err)
+	x.anchor = anchor.ID
 	return x
 }
 
@@ -141,7 +153,7 @@ func (x tenant) path(t *testing.T, template string) string {
 	}
 	for name, value := range map[string]string{
 		"organisation": x.organisation, "client_id": client, "credential_id": x.credential, "instance": x.instance, "uri": url.PathEscape(x.uri), "role": x.role,
-		"code_id": x.code, "jkt": strings.Repeat("A", 43), "x5t": strings.Repeat("A", 43), "kid": "key-1", "name": "host.example",
+		"code_id": x.code, "anchor": x.anchor, "jkt": strings.Repeat("A", 43), "x5t": strings.Repeat("A", 43), "kid": "key-1", "name": "host.example",
 	} {
 		template = strings.ReplaceAll(template, "{"+name+"}", value)
 	}
@@ -168,6 +180,8 @@ func (x tenant) body(t *testing.T, w *world, operation string) string {
 		return `{"jwk":` + jwk() + `}`
 	case "POST /v1/applications/{client_id}/certificates":
 		return `{"certificate":` + text(certificatePEM(verifytest.NewClient(t, w.clock).Certificate)) + `}`
+	case "POST /v1/organisations/{organisation}/trust-anchors":
+		return `{"name":"new","certificate":` + text(newAuthority(t, w.clock.Now())) + `}`
 	case "POST /v1/applications/{client_id}/certificate-requests":
 		return `{"csr":` + text(newCSR(t)) + `}`
 	case "POST /v1/applications/{client_id}/instances", "POST /v1/organisations/{organisation}/names":
@@ -186,7 +200,7 @@ func (x tenant) body(t *testing.T, w *world, operation string) string {
 func TestWhoMay(t *testing.T) {
 	w := newWorld(t)
 	own, foreign := w.tenant("acme"), w.tenant("globex")
-	none := tenant{"nobody", "nobody-app", "nobody-operator", "cred-nobody", "inst-nobody", "https://api.example/nobody", "nobody-role", "nobody-code"}
+	none := tenant{"nobody", "nobody-app", "nobody-operator", "cred-nobody", "inst-nobody", "https://api.example/nobody", "nobody-role", "nobody-code", "ca-nobody"}
 	w.operator("security", w.owner.ID, directory.Security)
 	w.operator("auditor", w.owner.ID, directory.Auditor)
 	tokens := map[rune]string{
@@ -259,7 +273,7 @@ func TestWhoMay(t *testing.T) {
 func hidden(t *testing.T, foreign, nothing answer) {
 	t.Helper()
 	a, b := foreign.body, strings.ReplaceAll(nothing.body, "nobody", "globex")
-	for _, ids := range [][2]string{{"cred-", `"`}, {"inst-", `"`}, {"enrolment code ", `"`}} {
+	for _, ids := range [][2]string{{"cred-", `"`}, {"inst-", `"`}, {"ca-", `"`}, {"enrolment code ", `"`}} {
 		a, b = cutID(a, ids[0], ids[1]), cutID(b, ids[0], ids[1])
 	}
 	if foreign.status != nothing.status || foreign.status != 404 && foreign.status != 422 || a != b {

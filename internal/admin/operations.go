@@ -52,6 +52,7 @@ func patch(path, summary string) huma.Operation {
 // describe is the list of all operations: what, for whom, by which function.
 func describe(d *door, a *api) {
 	describeOwners(d, a)
+	describeAnchors(d, a)
 	describeApplications(d, a)
 	describeCredentials(d, a)
 	describeOperators(d, a)
