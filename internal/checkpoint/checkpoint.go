@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -50,7 +49,7 @@ type Config struct {
 // Maker makes the checkpoints of one node. Safe for concurrent use.
 type Maker struct {
 	Config
-	making  sync.Mutex // held while a checkpoint is made
+	making  chan struct{} // full while a checkpoint is made
 	known   atomic.Pointer[known]
 	problem atomic.Pointer[string]
 	alarms  atomic.Int64
@@ -69,7 +68,7 @@ func Open(ctx context.Context, c Config) (*Maker, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Maker{Config: c}
+	m := &Maker{Config: c, making: make(chan struct{}, 1)}
 	m.known.Store(&known{keys: keys})
 	return m, nil
 }
@@ -90,8 +89,10 @@ const attempts = 5
 // after it has verified all that came between. Once it returns nil there is a
 // checkpoint of the head that it found. A *BrokenError has raised the alarm.
 func (m *Maker) Make(ctx context.Context) error {
-	m.making.Lock()
-	defer m.making.Unlock()
+	if err := m.turn(ctx); err != nil {
+		return err
+	}
+	defer func() { <-m.making }()
 	err := directory.ErrExists
 	for i := 0; i < attempts && errors.Is(err, directory.ErrExists); i++ {
 		err = m.make(ctx)
@@ -336,10 +337,22 @@ func (m *Maker) Hash(ctx context.Context, sequence int64) (hash [32]byte, ok boo
 	return hash, err == nil, err
 }
 
+// turn waits until nobody else makes a checkpoint, or ctx ends.
+func (m *Maker) turn(ctx context.Context) error {
+	select {
+	case m.making <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // Refresh takes in what other nodes made.
 func (m *Maker) Refresh(ctx context.Context) error {
-	m.making.Lock()
-	defer m.making.Unlock()
+	if err := m.turn(ctx); err != nil {
+		return err
+	}
+	defer func() { <-m.making }()
 	before := m.known.Load().newest
 	_, _, last, err := m.load(ctx)
 	if err != nil || last == nil || before != nil && last.Sequence <= before.Sequence {

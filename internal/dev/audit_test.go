@@ -3,9 +3,12 @@ package dev_test
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -244,6 +247,62 @@ func TestLastUse(t *testing.T) {
 			if !got[id].Equal(at) {
 				t.Errorf("%s: %v after the restart, %v before", id, got[id], at)
 			}
+		}
+	})
+}
+
+// TestVerifyOverTheAPI: what somebody changes in the database under a running
+// server is found by who reads the audit over the API, white space included.
+func TestVerifyOverTheAPI(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite", filepath.Join(dir, "holdfast.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	withStack(t, dir, &events{}, func(s *dev.Stack) {
+		trail := adminclient.Trail{Client: s.Admin()}
+		verify := func() error {
+			t.Helper()
+			checkpoints, err := trail.Checkpoints(t.Context(), 0, 1000)
+			if err != nil || len(checkpoints) == 0 {
+				t.Fatalf("%d checkpoints, %v", len(checkpoints), err)
+			}
+			events, err := trail.Events(t.Context(), 0, 1000)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = audit.VerifyChain(audit.Head{}, slices.Values(events))
+			return err
+		}
+		eventually(t, "no checkpoint", func() bool { return held(t, dir) > 0 })
+		if err := verify(); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []struct{ column, change string }{
+			{"detail", "' ' || detail"}, {"detail", "detail || ' '"}, {"detail", "replace(detail, ':', ': ')"}, {"detail", "'x'"}, {"detail", "'\"x\"'"}, {"detail", "'[]'"},
+			{"detail", "replace(detail, '{', '{\"a\":1,')"}, {"subject", "subject || char(0)"}, {"actor", "actor || char(10)"}, {"at", "at + 1"}, {"hash", "x'00'"}, {"previous", "zeroblob(33)"},
+		} {
+			var before any
+			if err := db.QueryRow("SELECT " + c.column + " FROM events WHERE sequence = 3").Scan(&before); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := db.Exec("UPDATE events SET " + c.column + " = " + c.change + " WHERE sequence = 3"); err != nil {
+				t.Fatal(err)
+			}
+			fault, ok := errors.AsType[*audit.ChainError](verify())
+			if !ok || fault.Sequence != 3 {
+				t.Errorf("%s = %s: got %v", c.column, c.change, fault)
+			}
+			if _, err := db.Exec("UPDATE events SET "+c.column+" = ? WHERE sequence = 3", before); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := verify(); err != nil {
+			t.Error(err)
 		}
 	})
 }

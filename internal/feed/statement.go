@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/holdfast-auth/holdfast/internal/audit"
 	"github.com/holdfast-auth/holdfast/internal/jose"
@@ -38,12 +39,18 @@ type Statement struct {
 	HasHeld bool
 }
 
+// statementTime bounds what a statement may ask of the database.
+const statementTime = time.Second
+
 // maxHandovers bounds how many keys one after the other a statement tells of.
 const maxHandovers = 1000
 
 // state collects the statement for a gateway that keeps the checkpoint of event
 // held; nil when the server cannot tell just now.
 func state(ctx context.Context, signed Checkpoints, held int64) *Statement {
+	// Revocations do not wait for it.
+	ctx, cancel := context.WithTimeout(ctx, statementTime)
+	defer cancel()
 	newest := signed.Newest()
 	if held > 0 && (newest == nil || newest.Sequence < held) {
 		// Another node may have signed it a moment ago: what looks older is no news

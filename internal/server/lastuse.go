@@ -7,8 +7,14 @@ import (
 	"github.com/holdfast-auth/holdfast/internal/directory"
 )
 
-// usesInterval is how often last uses are stored.
-const usesInterval = 30 * time.Second
+const (
+	// usesInterval is how often last uses are stored.
+	usesInterval = 30 * time.Second
+	// usesKept is how long they are, some 13 months.
+	usesKept = 400 * 24 * time.Hour
+	// usesPruned is how often older ones are removed.
+	usesPruned = 24 * time.Hour
+)
 
 // keepUses stores when credentials were last used, every 30 s. What cannot be
 // stored is kept for the next time; the first failure in a row is told.
@@ -16,6 +22,7 @@ func (s *Server) keepUses(ctx context.Context) error {
 	tick := time.NewTicker(usesInterval)
 	defer tick.Stop()
 	failing, dropped := false, int64(0)
+	var pruned time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -27,6 +34,9 @@ func (s *Server) keepUses(ctx context.Context) error {
 			s.process.Log.WarnContext(ctx, "last uses cannot be stored and are kept in memory", "cause", err.Error())
 		}
 		failing = err != nil
+		if now := s.process.Now(); err == nil && now.Sub(pruned) > usesPruned && s.store.PruneLastUsed(ctx, now.Add(-usesKept)) == nil {
+			pruned = now // a failure costs space, and the next tick tries again
+		}
 		if n := s.lastUses.Dropped(); n > dropped {
 			s.process.Log.ErrorContext(ctx, "more credentials are used than can be remembered: some last uses are not counted", "uses", n-dropped)
 			dropped = n

@@ -48,6 +48,19 @@ func (s *Store) LastUsed(ctx context.Context, client directory.ClientID) ([]dire
 	return uses, nil
 }
 
+// PruneLastUsed forgets uses before a time: not every one is of a credential that
+// has a record, so that otherwise there would be ever more of them.
+func (s *Store) PruneLastUsed(ctx context.Context, before time.Time) error {
+	err := s.write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.Exec(queryPruneLastUsed, micros(before))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("prune last uses: %w", err)
+	}
+	return nil
+}
+
 func scanLastUse(rows *sql.Rows, u *directory.LastUse) error {
 	var at int64
 	err := rows.Scan(&u.ClientID, &u.CredentialID, &at)

@@ -16,6 +16,8 @@ const (
 	queryLastUsed    = `SELECT client_id, credential_id, at FROM last_used WHERE client_id = $1 ORDER BY credential_id`
 	queryAllLastUsed = `SELECT client_id, credential_id, at FROM last_used ORDER BY client_id, credential_id`
 
+	queryPruneLastUsed = `DELETE FROM last_used WHERE at < $1`
+
 	queryAddNotice = `INSERT INTO notices (subject, days, not_after, at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`
 	queryNotices   = `SELECT subject, days, not_after FROM notices WHERE not_after > $1`
 )

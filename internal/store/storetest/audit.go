@@ -183,6 +183,16 @@ func runLastUsed(t *testing.T, fresh func(t *testing.T) Database) {
 			t.Errorf("head %+v, %v", after, err)
 		}
 	})
+	t.Run("what was used before a time is forgotten, and no more", func(t *testing.T) {
+		w := newWorld(t, fresh)
+		must(t, w.AddLastUsed(ctx, []directory.LastUse{use("app", "a", 0), use("app", "b", time.Second)}))
+		must(t, w.PruneLastUsed(ctx, at.Add(time.Second)))
+		got, err := w.LastUsed(ctx, "app")
+		must(t, err)
+		if diff := cmp.Diff([]directory.LastUse{use("app", "b", time.Second)}, got); diff != "" {
+			t.Error(diff)
+		}
+	})
 	t.Run("two nodes that store at once", func(t *testing.T) {
 		w := newWorld(t, fresh)
 		other := w.open(t)
