@@ -11,6 +11,7 @@ import (
 	"github.com/holdfast-auth/holdfast/internal/directory"
 	"github.com/holdfast-auth/holdfast/internal/enrol"
 	"github.com/holdfast-auth/holdfast/internal/idempotency"
+	"github.com/holdfast-auth/holdfast/internal/registration"
 	"github.com/holdfast-auth/holdfast/internal/web"
 )
 
@@ -42,6 +43,8 @@ type Config struct {
 	Directory *directory.Directory
 	Authority *ca.Authority
 	Enrolment *enrol.Service
+	// Registration is what lets applications register themselves.
+	Registration *registration.Service
 	// Events reads at most limit audit events that follow the sequence.
 	Events func(ctx context.Context, after int64, limit int) ([]audit.Event, error)
 	// SelectEvents reads those of them that the selection fits.
@@ -96,7 +99,7 @@ type api struct {
 // New builds the handler of the admin listener.
 func New(c Config) (http.Handler, error) {
 	switch {
-	case c.Directory == nil, c.Authority == nil, c.Enrolment == nil, c.Events == nil, c.SelectEvents == nil, c.Checkpoints == nil, c.LastUsed == nil,
+	case c.Directory == nil, c.Authority == nil, c.Enrolment == nil, c.Registration == nil, c.Events == nil, c.SelectEvents == nil, c.Checkpoints == nil, c.LastUsed == nil,
 		c.Answers == nil, c.Secrets == nil, c.SigningKeys == nil, c.ReadToken == nil,
 		c.Require == nil, c.Caller == nil, c.OperatorOrganisation == "", c.Resource == "", c.Table.Now == nil, c.Table.Log == nil:
 		return nil, errors.New("admin: a required field of Config is missing")

@@ -83,7 +83,7 @@ func TestRouteWalk(t *testing.T) {
 	operations := 0
 	for path, methods := range w.document(t).Paths {
 		target := path
-		for _, name := range []string{"organisation", "uri", "client_id", "credential_id", "jkt", "role", "instance", "x5t", "kid"} {
+		for _, name := range []string{"organisation", "uri", "client_id", "credential_id", "jkt", "role", "instance", "x5t", "kid", "id"} {
 			target = strings.ReplaceAll(target, "{"+name+"}", "nobody")
 		}
 		for method, op := range methods {

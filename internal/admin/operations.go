@@ -57,6 +57,7 @@ func describe(d *door, a *api) {
 	describeCredentials(d, a)
 	describeOperators(d, a)
 	describeCertificates(d, a)
+	describeRegistration(d, a)
 	describeAudit(d, a)
 }
 

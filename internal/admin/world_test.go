@@ -33,6 +33,7 @@ import (
 	"github.com/holdfast-auth/holdfast/internal/envelope"
 	"github.com/holdfast-auth/holdfast/internal/jose"
 	"github.com/holdfast-auth/holdfast/internal/keyring"
+	"github.com/holdfast-auth/holdfast/internal/registration"
 	"github.com/holdfast-auth/holdfast/internal/store"
 	"github.com/holdfast-auth/holdfast/internal/verifytest"
 	"github.com/holdfast-auth/holdfast/internal/web"
@@ -50,26 +51,27 @@ const (
 // world is a whole admin listener: a SQLite file, a CA, the verifier, TLS.
 type world struct {
 	*httptest.Server
-	t          *testing.T
-	clock      *verifytest.Clock
-	store      *store.Store
-	directory  *directory.Directory
-	authority  *ca.Authority
-	enrolment  *enrol.Service
-	kek        *envelope.Key
-	database   string
-	issuer     *verifytest.Issuer
-	client     *verifytest.Client
-	owner      directory.Organisation // the operator's
-	admin      *adminclient.Client    // with the operator's token
-	transport  http.RoundTripper      // without a token
-	mu         sync.Mutex
-	events     []web.Event   // guarded by mu
-	log        bytes.Buffer  // guarded by mu
-	pingErr    error         // guarded by mu
-	draining   bool          // guarded by mu
-	age        time.Duration // guarded by mu
-	brokenRead bool          // guarded by mu
+	t            *testing.T
+	clock        *verifytest.Clock
+	store        *store.Store
+	directory    *directory.Directory
+	authority    *ca.Authority
+	enrolment    *enrol.Service
+	kek          *envelope.Key
+	registration *registration.Service
+	database     string
+	issuer       *verifytest.Issuer
+	client       *verifytest.Client
+	owner        directory.Organisation // the operator's
+	admin        *adminclient.Client    // with the operator's token
+	transport    http.RoundTripper      // without a token
+	mu           sync.Mutex
+	events       []web.Event   // guarded by mu
+	log          bytes.Buffer  // guarded by mu
+	pingErr      error         // guarded by mu
+	draining     bool          // guarded by mu
+	age          time.Duration // guarded by mu
+	brokenRead   bool          // guarded by mu
 }
 
 func (w *world) Write(p []byte) (int, error) {
@@ -97,6 +99,9 @@ func newWorld(t *testing.T) *world {
 	w.directory, err = directory.Open(ctx, st, w.clock.Now)
 	check(t, err)
 	w.enrolment = &enrol.Service{Store: st, Authority: w.authority, Directory: w.directory, Now: w.clock.Now}
+	w.registration = &registration.Service{
+		Issuer: "https://as.example", Directory: w.directory, Store: st, Keys: &registration.Keys{Ring: ring}, Reserved: []string{resource}, Now: w.clock.Now,
+	}
 	w.owner, err = w.directory.CreateOrganisation(ctx, "system", directory.Organisation{Name: "operator"})
 	check(t, err)
 	_, err = w.directory.CreateResource(ctx, "system", directory.Resource{URI: resource, Organisation: w.owner.ID, Name: "admin", Scopes: []string{"admin"}})
@@ -138,7 +143,7 @@ func (w *world) config(url string, events func(context.Context, int64, int) ([]a
 	edge, err := httpmw.NewEdge(url)
 	check(w.t, err)
 	return admin.Config{
-		Directory: w.directory, Authority: w.authority, Enrolment: w.enrolment,
+		Directory: w.directory, Authority: w.authority, Enrolment: w.enrolment, Registration: w.registration,
 		Events: func(ctx context.Context, after int64, limit int) ([]audit.Event, error) {
 			w.mu.Lock()
 			broken := w.brokenRead

@@ -6,6 +6,7 @@ import (
 	"github.com/holdfast-auth/holdfast/internal/directory"
 	"github.com/holdfast-auth/holdfast/internal/jose"
 	"github.com/holdfast-auth/holdfast/internal/oauth"
+	"github.com/holdfast-auth/holdfast/internal/registration"
 	"github.com/holdfast-auth/holdfast/internal/web"
 )
 
@@ -32,6 +33,12 @@ func (s *Server) document() *oauth.Metadata {
 			TokenEndpoint:         m.url(tokenPath),
 			IntrospectionEndpoint: m.url(introspectPath),
 			RevocationEndpoint:    m.url(revokePath),
+		}
+	}
+	if s.Registration != nil {
+		d.RegistrationEndpoint = public.url(registration.Path)
+		if d.MTLSEndpointAliases != nil {
+			d.MTLSEndpointAliases.RegistrationEndpoint = s.mtls().url(registration.Path)
 		}
 	}
 	d.TokenEndpointAuthMethods, d.TokenEndpointAuthSigningAlgs = methods, algorithms

@@ -38,6 +38,13 @@ func Render(w http.ResponseWriter, r *web.Request, err error) {
 	if authorization := r.Header["Authorization"]; e.Code == oauth.InvalidClient && len(authorization) > 0 {
 		h.Set("WWW-Authenticate", challenge(authorization[0]))
 	}
+	if e.Challenge != "" {
+		h.Set("WWW-Authenticate", e.Challenge)
+	}
+	if e.Code == "" { // RFC 6750 section 3.1: who showed nothing is told no error
+		_ = writeJSON(w, e.Status, []byte(`{}`))
+		return
+	}
 	b := append(make([]byte, 0, 256), `{"error":`...)
 	b = strictjson.AppendText(b, string(e.Code))
 	if e.Description != "" {

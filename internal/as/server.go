@@ -32,7 +32,7 @@ type Directory interface {
 	RevokeToken(ctx context.Context, actor string, client directory.ClientID, t directory.RevokedToken) error
 }
 
-// Config of a server. Every field but MTLSBase and Used is required.
+// Config of a server. Every field but MTLSBase, Used and Registration is required.
 type Config struct {
 	Issuer string // https URL without query, fragment or trailing slash
 	// MTLSBase is the public URL, without a path, of the listener that asks for
@@ -48,6 +48,8 @@ type Config struct {
 	// Used counts that a credential has authenticated. It must neither wait nor fail.
 	Used func(directory.ClientID, directory.CredentialID, time.Time)
 	Now  func() time.Time
+	// Registration lets clients register themselves; nil: nobody does.
+	Registration Registrar
 }
 
 // Server answers for one issuer. Safe for concurrent use.
@@ -129,6 +131,9 @@ func (s *Server) PublicRoutes() []web.Route {
 		web.Route{Pattern: "GET /.well-known/oauth-authorization-server" + s.path, Handler: s.serveMetadata},
 		web.Route{Pattern: "GET /.well-known/openid-configuration" + s.path, Handler: s.serveMetadata},
 	)
+	if s.Registration != nil {
+		routes = append(routes, web.Route{Pattern: "GET " + s.path + statementKeysPath, Handler: s.serveStatementKeys})
+	}
 	if s.path != "" { // RFC 8414 section 5: OpenID Connect Discovery appends it
 		routes = append(routes, web.Route{Pattern: "GET " + s.path + "/.well-known/openid-configuration", Handler: s.serveMetadata})
 	}
@@ -145,9 +150,9 @@ func (s *Server) MTLSRoutes() []web.Route {
 }
 
 func (s *Server) routes(e endpoints) []web.Route {
-	return []web.Route{
+	return append([]web.Route{
 		{Pattern: "POST " + s.path + tokenPath, Handler: s.serveToken(e)},
 		{Pattern: "POST " + s.path + introspectPath, Handler: s.serveIntrospect(e)},
 		{Pattern: "POST " + s.path + revokePath, Handler: s.serveRevoke(e)},
-	}
+	}, s.registrationRoutes(e)...)
 }

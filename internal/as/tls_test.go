@@ -30,13 +30,17 @@ import (
 	"github.com/holdfast-auth/holdfast/internal/envelope"
 	"github.com/holdfast-auth/holdfast/internal/jose"
 	"github.com/holdfast-auth/holdfast/internal/keyring"
+	"github.com/holdfast-auth/holdfast/internal/registration"
 	"github.com/holdfast-auth/holdfast/internal/store"
 	"github.com/holdfast-auth/holdfast/internal/token"
 	"github.com/holdfast-auth/holdfast/internal/web"
 	"github.com/holdfast-auth/holdfast/mtls"
 )
 
-const apiURI = "https://api.example/payments"
+const (
+	apiURI      = "https://api.example/payments"
+	reservedURI = "https://as.example/admin"
+)
 
 // stack is the server as it runs: a database, a CA, two TLS listeners.
 type stack struct {
@@ -44,6 +48,8 @@ type stack struct {
 	dir    *directory.Directory
 	ca     *ca.Authority
 	keys   *token.Keys
+	reg    *registration.Service
+	db     *store.Store
 	org    directory.OrganisationID
 	issuer string
 	mtls   string
@@ -58,6 +64,7 @@ func newStack(t *testing.T) *stack {
 	db, err := store.Open(ctx, filepath.Join(t.TempDir(), "holdfast.db"), store.Options{Create: true, Now: time.Now})
 	s.must(err)
 	t.Cleanup(func() { _ = db.Close() })
+	s.db = db
 	kek, err := envelope.CreateKeyFile(filepath.Join(t.TempDir(), "kek"))
 	s.must(err)
 	ring := &keyring.Ring{Store: db, KEK: kek, Now: time.Now}
@@ -79,8 +86,15 @@ func newStack(t *testing.T) *stack {
 	private, err := net.Listen("tcp", "127.0.0.1:0")
 	s.must(err)
 	s.issuer, s.mtls = "https://"+public.Addr().String(), "https://"+private.Addr().String()
+	s.reg = &registration.Service{
+		Issuer: s.issuer, Directory: s.dir, Store: db, Keys: &registration.Keys{Ring: ring}, Now: time.Now,
+		Reserved: []string{reservedURI}, Names: func(context.Context, directory.OrganisationID) ([]string, error) {
+			return []string{"acme.example", "192.0.2.7"}, nil
+		},
+	}
 	server, err := as.New(as.Config{
-		Issuer: s.issuer, MTLSBase: s.mtls, Directory: s.dir, Uses: db, Nonces: dpop.NewNonces([32]byte{1}),
+		Registration: s.reg,
+		Issuer:       s.issuer, MTLSBase: s.mtls, Directory: s.dir, Uses: db, Nonces: dpop.NewNonces([32]byte{1}),
 		Auth: &clientauth.Authenticator{Issuer: s.issuer, TrustDomain: authtest.TrustDomain, Pool: func(directory.OrganisationID) *mtls.Pool { return s.ca.Pool() }},
 		Keys: func() *token.SigningKeys { return s.keys.At(time.Now()) }, TokenLife: 5 * time.Minute, Random: rand.Reader, Now: time.Now,
 	})

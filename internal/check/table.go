@@ -41,21 +41,22 @@ func Holdfast() Table {
 			{Package: "internal/token", Inside: []string{"cnf", "internal/audit", "internal/directory", "internal/jose", "internal/keyring", "internal/strictjson"}},
 			{Package: "internal/jwksuri", Inside: []string{"cnf", "mtls", "internal/jose", "internal/outbound"}, Jitter: true},
 			{Package: "internal/clientauth", Inside: []string{"cnf", "mtls", "internal/directory", "internal/jose", "internal/jwksuri", "internal/oauth", "internal/strictjson", "internal/token"}},
+			{Package: "internal/registration", Inside: []string{"cnf", "internal/audit", "internal/directory", "internal/jose", "internal/keyring", "internal/oauth", "internal/strictjson", "internal/token"}},
 
 			// Endpoints: protocol only.
-			{Package: "internal/as", Inside: []string{"cnf", "dpop", "mtls", "internal/ca", "internal/clientauth", "internal/directory", "internal/enrol", "internal/jose", "internal/oauth", "internal/strictjson", "internal/token", "internal/web"}},
-			{Package: "internal/admin", Inside: []string{"cnf", "mtls", "verify", "verify/httpmw", "internal/audit", "internal/ca", "internal/directory", "internal/enrol", "internal/idempotency", "internal/jose", "internal/oauth", "internal/strictjson", "internal/web"}, Outside: []string{"github.com/danielgtaylor/huma"}},
+			{Package: "internal/as", Inside: []string{"cnf", "dpop", "mtls", "internal/ca", "internal/clientauth", "internal/directory", "internal/enrol", "internal/jose", "internal/oauth", "internal/registration", "internal/strictjson", "internal/token", "internal/web"}},
+			{Package: "internal/admin", Inside: []string{"cnf", "mtls", "verify", "verify/httpmw", "internal/audit", "internal/ca", "internal/directory", "internal/enrol", "internal/idempotency", "internal/jose", "internal/oauth", "internal/registration", "internal/strictjson", "internal/web"}, Outside: []string{"github.com/danielgtaylor/huma"}},
 			{Package: "internal/feed", Inside: []string{"cnf", "verify", "internal/audit", "internal/directory", "internal/jose", "internal/oauth", "internal/strictjson", "internal/token", "internal/web"}, Jitter: true},
 			{Package: "internal/gateway", Inside: []string{"cnf", "dpop", "mtls", "verify", "verify/jwks", "verify/httpmw", "client", "internal/bounded", "internal/jose", "internal/strictjson", "internal/web"}},
 
 			// Edges: the database, the wire to the admin API, and who puts all together.
-			{Package: "internal/store", Inside: []string{"cnf", "internal/audit", "internal/ca", "internal/directory", "internal/enrol", "internal/idempotency", "internal/jose", "internal/keyring", "internal/token"}, Outside: []string{"modernc.org/sqlite", "github.com/jackc/pgx/v5", "github.com/pressly/goose/v3"}, Clock: true},
+			{Package: "internal/store", Inside: []string{"cnf", "internal/audit", "internal/ca", "internal/directory", "internal/enrol", "internal/idempotency", "internal/jose", "internal/keyring", "internal/registration", "internal/token"}, Outside: []string{"modernc.org/sqlite", "github.com/jackc/pgx/v5", "github.com/pressly/goose/v3"}, Clock: true},
 			{Package: "internal/adminclient", Inside: []string{"client", "internal/admin", "internal/audit", "internal/strictjson"}},
 			{Package: "internal/server", Inside: []string{
 				"cnf", "dpop", "mtls", "verify", "verify/jwks", "verify/httpmw", "client", "internal/admin", "internal/as",
 				"internal/audit", "internal/ca", "internal/checkpoint", "internal/clientauth", "internal/config", "internal/directory", "internal/enrol", "internal/envelope",
 				"internal/feed", "internal/gateway", "internal/jose", "internal/jwksuri", "internal/keyring", "internal/metrics", "internal/oauth", "internal/outbound",
-				"internal/store", "internal/strictjson", "internal/token", "internal/web",
+				"internal/registration", "internal/store", "internal/strictjson", "internal/token", "internal/web",
 			}, Outside: []string{"golang.org/x/sync"}, Clock: true},
 			{Package: "internal/dev", Inside: []string{"cnf", "dpop", "mtls", "client", "internal/admin", "internal/adminclient", "internal/config", "internal/jose", "internal/server", "internal/web"}, Outside: []string{"golang.org/x/sync"}, Clock: true},
 			{Package: "internal/demo", Inside: []string{"cnf", "dpop", "client", "internal/admin", "internal/adminclient", "internal/dev", "internal/jose", "internal/strictjson"}, Clock: true},

@@ -290,8 +290,11 @@ func TestAdvisoriesOfAnswers(t *testing.T) {
 		if len(schemas) < 8 {
 			t.Fatalf("%d schemas", len(schemas))
 		}
-		secret := []string{"private_key", "secret", "client_secret", "password", "registration_access_token", "api_key", "d", "p", "q", "k", "token", "assertion"}
+		secret := []string{"private_key", "secret", "client_secret", "password", "registration_access_token", "api_key", "d", "p", "q", "k", "token", "assertion", "initial_access_token", "software_statement"}
 		for name, schema := range schemas {
+			if strings.HasPrefix(name, "Made") { // the one answer that says it
+				continue
+			}
 			properties, _ := schema["properties"].(map[string]any)
 			for _, member := range secret {
 				if properties[member] != nil {

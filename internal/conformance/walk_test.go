@@ -28,7 +28,7 @@ import (
 var openRoutes = map[string][]string{
 	"public": {
 		"GET /.well-known/jwks.json", "GET /.well-known/oauth-authorization-server", "GET /.well-known/openid-configuration",
-		"GET /.well-known/oauth-protected-resource/", "GET /roots.pem", "GET /audit/checkpoint-keys.json",
+		"GET /.well-known/oauth-protected-resource/", "GET /roots.pem", "GET /audit/checkpoint-keys.json", "GET /.well-known/software-statement-keys.json",
 	},
 	"admin": {"GET /openapi.json", "GET /healthz", "GET /readyz", "GET /metrics", "GET /version"},
 }
@@ -121,6 +121,8 @@ func TestRouteWalk(t *testing.T) {
 					k.checkClient(t, target)
 				case slices.Contains(clientRoutes, pattern):
 					k.checkClient(t, target)
+				case strings.Contains(pattern, " /register"):
+					k.checkRegistration(t, pattern, bases[listener])
 				case listener == "admin":
 					k.checkToken(t, k.operator, method, target)
 				case pattern == "POST /enrol":

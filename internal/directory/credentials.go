@@ -27,17 +27,22 @@ func (d *Directory) RegisterKey(ctx context.Context, actor string, client Client
 		Key: key, Thumbprint: key.Thumbprint(), NotAfter: notAfter,
 	}
 	return d.register(ctx, actor, c, facts{"kid": key.KeyID(), "alg": key.Algorithm()}, func(of *Client, now time.Time) error {
-		if of.AuthMethod == TLSClientAuth {
-			return invalid("key", "a %s application has no keys", of.AuthMethod)
-		}
-		if of.JWKSURI != "" {
-			return invalid("key", "the application's keys are those at its jwks_uri")
-		}
-		if !notAfter.IsZero() && !now.Before(notAfter) {
-			return invalid("not_after", "is not in the future")
-		}
-		return nil
+		return checkSigningKey(of, &c, now)
 	})
+}
+
+func checkSigningKey(of *Client, c *Credential, now time.Time) error {
+	switch {
+	case of.AuthMethod == TLSClientAuth:
+		return invalid("key", "a %s application has no keys", of.AuthMethod)
+	case of.JWKSURI != "":
+		return invalid("key", "the application's keys are those at its jwks_uri")
+	case !c.NotAfter.IsZero() && !now.Before(c.NotAfter):
+		return invalid("not_after", "is not in the future")
+	case of.EndedKey(c.Key.Crypto()):
+		return invalid("key", "was revoked or compromised")
+	}
+	return nil
 }
 
 // RegisterCertificate makes an active certificate credential of a certificate
@@ -54,17 +59,20 @@ func (d *Directory) RegisterCertificate(ctx context.Context, actor string, clien
 		NotBefore: certificate.NotBefore.UTC(), NotAfter: certificate.NotAfter.UTC(),
 	}
 	return d.register(ctx, actor, c, facts{}, func(of *Client, now time.Time) error {
-		if of.AuthMethod == TLSClientAuth {
-			return invalid("certificate", "a %s application has its certificates from our CA", of.AuthMethod)
-		}
-		if !now.Before(c.NotAfter) {
-			return invalid("certificate", "has expired")
-		}
-		if of.EndedKey(certificate.PublicKey) {
-			return invalid("certificate", "has a key that was revoked or compromised")
-		}
-		return nil
+		return checkCertificate(of, certificate, now)
 	})
+}
+
+func checkCertificate(of *Client, certificate *x509.Certificate, now time.Time) error {
+	switch {
+	case of.AuthMethod == TLSClientAuth:
+		return invalid("certificate", "a %s application has its certificates from our CA", of.AuthMethod)
+	case !now.Before(certificate.NotAfter):
+		return invalid("certificate", "has expired")
+	case of.EndedKey(certificate.PublicKey):
+		return invalid("certificate", "has a key that was revoked or compromised")
+	}
+	return nil
 }
 
 // parseCertificate reads a certificate that stands for itself: what its issuer

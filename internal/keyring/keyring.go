@@ -31,6 +31,8 @@ const (
 	// to certify.
 	IssuingRequest Purpose = "issuing_request"
 	Listener       Purpose = "listener" // TLS of our own listeners, with a certificate of our CA
+
+	SoftwareStatement Purpose = "software_statement" // RFC 7591 section 2.3
 )
 
 var (

@@ -17,13 +17,22 @@ const (
 	UnauthorizedClient     Code = "unauthorized_client"
 	UnsupportedGrantType   Code = "unsupported_grant_type"
 	InvalidScope           Code = "invalid_scope"
-	InvalidTarget          Code = "invalid_target"          // RFC 8707 section 2
-	InvalidDPoPProof       Code = "invalid_dpop_proof"      // RFC 9449 section 5
-	UseDPoPNonce           Code = "use_dpop_nonce"          // RFC 9449 section 8
-	UnsupportedTokenType   Code = "unsupported_token_type"  // RFC 7009 section 2.2.1
-	InvalidClientMetadata  Code = "invalid_client_metadata" // RFC 7591 section 3.2.2
+	InvalidTarget          Code = "invalid_target"         // RFC 8707 section 2
+	InvalidDPoPProof       Code = "invalid_dpop_proof"     // RFC 9449 section 5
+	UseDPoPNonce           Code = "use_dpop_nonce"         // RFC 9449 section 8
+	UnsupportedTokenType   Code = "unsupported_token_type" // RFC 7009 section 2.2.1
+	AccessDenied           Code = "access_denied"          // RFC 6749 section 4.1.2.1; 403 here
+	InvalidToken           Code = "invalid_token"          // RFC 6750 section 3.1
 	TemporarilyUnavailable Code = "temporarily_unavailable"
 	ServerError            Code = "server_error"
+)
+
+// The codes of RFC 7591 section 3.2.2.
+const (
+	InvalidRedirectURI          Code = "invalid_redirect_uri"
+	InvalidClientMetadata       Code = "invalid_client_metadata"
+	InvalidSoftwareStatement    Code = "invalid_software_statement"
+	UnapprovedSoftwareStatement Code = "unapproved_software_statement"
 )
 
 // Error is a refusal as the protocol words it. Description is written for the
@@ -36,6 +45,7 @@ type Error struct {
 	Description string
 	Reason      string
 	Nonce       string        // DPoP-Nonce to send
+	Challenge   string        // WWW-Authenticate to send
 	RetryAfter  time.Duration // with 503 and 429
 	Cause       error
 }

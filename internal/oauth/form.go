@@ -26,6 +26,16 @@ type Form struct{ parameters []parameter }
 
 type parameter struct{ name, value string }
 
+// NewForm is the form of names and values, in turn: what came in another way than
+// as a form, to be read like one.
+func NewForm(namesAndValues ...string) Form {
+	var f Form
+	for i := 0; i+1 < len(namesAndValues); i += 2 {
+		f.parameters = append(f.parameters, parameter{namesAndValues[i], namesAndValues[i+1]})
+	}
+	return f
+}
+
 // Value is the parameter's value, "" when omitted; of a repeated "resource", the first.
 func (f Form) Value(name string) string {
 	for i := range f.parameters {

@@ -11,6 +11,7 @@ type Metadata struct {
 	JWKSURI                string   `json:"jwks_uri"`
 	IntrospectionEndpoint  string   `json:"introspection_endpoint,omitempty"`
 	RevocationEndpoint     string   `json:"revocation_endpoint,omitempty"`
+	RegistrationEndpoint   string   `json:"registration_endpoint,omitempty"`
 	ResponseTypesSupported []string `json:"response_types_supported"`
 	GrantTypesSupported    []string `json:"grant_types_supported"`
 
@@ -32,6 +33,7 @@ type MTLSEndpointAliases struct {
 	TokenEndpoint         string `json:"token_endpoint"`
 	IntrospectionEndpoint string `json:"introspection_endpoint,omitempty"`
 	RevocationEndpoint    string `json:"revocation_endpoint,omitempty"`
+	RegistrationEndpoint  string `json:"registration_endpoint,omitempty"`
 }
 
 // JSON is the document as it is served.

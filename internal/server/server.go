@@ -22,6 +22,7 @@ import (
 	"github.com/holdfast-auth/holdfast/internal/jwksuri"
 	"github.com/holdfast-auth/holdfast/internal/keyring"
 	"github.com/holdfast-auth/holdfast/internal/metrics"
+	"github.com/holdfast-auth/holdfast/internal/registration"
 	"github.com/holdfast-auth/holdfast/internal/store"
 	"github.com/holdfast-auth/holdfast/internal/token"
 	"github.com/holdfast-auth/holdfast/mtls"
@@ -46,6 +47,7 @@ type Server struct {
 	keys        *token.Keys
 	checkpoints *checkpoint.Maker
 	lastUses    *directory.LastUses
+	registrar   *registration.Service
 	metrics     *metrics.Metrics
 	tls         *certificates
 	tables      tables
@@ -117,6 +119,7 @@ func open(ctx context.Context, cfg *config.Serve, p Process, how store.Options) 
 	if err := s.openKeySets(); err != nil {
 		return nil, err
 	}
+	s.registrar = s.registration(kek)
 	if s.tls, err = openCertificates(ctx, cfg, s.authority, how.ReadOnly, p.Now); err != nil {
 		return nil, err
 	}
@@ -237,7 +240,19 @@ func (s *Server) authorizationServer(trustDomain string) (*as.Server, error) {
 		Random:    rand.Reader,
 		Now:       s.process.Now,
 		Used:      s.lastUses.Note,
+
+		Registration: s.registrar,
 	})
+}
+
+// registration lets applications register themselves; never for our own resources.
+func (s *Server) registration(kek *envelope.Key) *registration.Service {
+	return &registration.Service{
+		Issuer: s.cfg.Issuer, Directory: s.directory, Store: s.store,
+		Keys:     &registration.Keys{Ring: &keyring.Ring{Store: s.store, KEK: kek, Now: s.process.Now}},
+		Reserved: []string{AdminResource(s.cfg.Issuer), FeedResource(s.cfg.Issuer)},
+		Now:      s.process.Now,
+	}
 }
 
 func (s *Server) signingKeys() *token.SigningKeys { return s.keys.At(s.process.Now()) }

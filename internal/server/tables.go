@@ -110,10 +110,11 @@ func (s *Server) options(listener string, render func(http.ResponseWriter, *web.
 
 func (s *Server) adminTable(g *guard) (http.Handler, error) {
 	return admin.New(admin.Config{
-		Directory: s.directory,
-		Authority: s.authority,
-		Enrolment: s.enrolment,
-		Events:    s.store.Events, SelectEvents: s.store.SelectEvents, Checkpoints: s.store.Checkpoints, LastUsed: s.lastUsed,
+		Directory:    s.directory,
+		Authority:    s.authority,
+		Enrolment:    s.enrolment,
+		Registration: s.registrar,
+		Events:       s.store.Events, SelectEvents: s.store.SelectEvents, Checkpoints: s.store.Checkpoints, LastUsed: s.lastUsed,
 		Answers: s.store, Secrets: s.kek, SigningKeys: s.listSigningKeys, ReadToken: s.readToken,
 		Require: g.Require,
 		Caller: func(ctx context.Context) (admin.Caller, bool) {
