@@ -100,7 +100,7 @@ the key that asked for it.
 	})
 	root.AddCommand(
 		initCommand(env), serveCommand(env), gatewayCommand(env), checkCommand(env),
-		devCommand(env), demoCommand(env), tokenCommand(env), callCommand(env), auditCommand(env), versionCommand(env),
+		devCommand(env), demoCommand(env), tokenCommand(env), callCommand(env), auditCommand(env), versionCommand(env), backupCommand(env), restoreCommand(env),
 		enrolCommand(env), authorityCommand(env),
 	)
 	return root

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/holdfast-auth/holdfast/internal/strictjson"
@@ -146,13 +147,7 @@ func (x *exported) next() int64 {
 }
 
 func (x *exported) line(line []byte) error {
-	var kind string
-	err := strictjson.Members(line, eventDepth, func(name string, _ strictjson.Value) error {
-		if name == "checkpoint" || name == "end" {
-			kind = name
-		}
-		return nil
-	})
+	kind, err := kindOf(line)
 	switch {
 	case err != nil:
 		return err
@@ -258,4 +253,45 @@ func (x *exported) end(line []byte) error {
 		return &ChainError{x.next(), fmt.Sprintf("is missing: the file's chain ends at %d", end.Sequence)}
 	}
 	return nil
+}
+
+// ReadEvents reads the events of an export, or of any file with one event a line,
+// and verifies that they are a chain among themselves. The error names the line.
+func ReadEvents(r io.Reader) (events []Event, err error) {
+	lines := bufio.NewReaderSize(r, 64<<10)
+	var head Head
+	for n := 1; ; n++ {
+		line, err := readLine(lines)
+		if errors.Is(err, io.EOF) {
+			return events, nil
+		}
+		var e Event
+		if err == nil {
+			if kind, kindErr := kindOf(line); kindErr == nil && kind != "" {
+				continue // a checkpoint, or the end
+			}
+			e, err = ParseEvent(line)
+		}
+		if err == nil && len(events) == 0 {
+			head = Head{Sequence: e.Sequence - 1, Hash: e.Previous}
+		}
+		if err == nil {
+			head, err = VerifyChain(head, slices.Values([]Event{e}))
+		}
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", n, err)
+		}
+		events = append(events, e)
+	}
+}
+
+// kindOf is "checkpoint", "end", or "" for an event.
+func kindOf(line []byte) (kind string, err error) {
+	err = strictjson.Members(line, eventDepth, func(name string, _ strictjson.Value) error {
+		if name == "checkpoint" || name == "end" {
+			kind = name
+		}
+		return nil
+	})
+	return kind, err
 }

@@ -128,9 +128,9 @@ func (d *Document) writeTo(out io.Writer) error {
 
 var errIncomplete = errors.New("a record lacks a member")
 
-// parseDocument reads what writeTo wrote. Members that it does not know are
+// ParseDocument reads what the feed wrote. Members that it does not know are
 // ignored: a newer server may say more.
-func parseDocument(data []byte) (*Document, error) {
+func ParseDocument(data []byte) (*Document, error) {
 	d := &Document{}
 	var seen [3]bool
 	err := strictjson.Members(data, maxDepth, func(name string, v strictjson.Value) (err error) {

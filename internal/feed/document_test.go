@@ -44,7 +44,7 @@ func TestDocument(t *testing.T) {
 		}
 	})
 	t.Run("what is written is read", func(t *testing.T) {
-		got, err := parseDocument(text(t, d))
+		got, err := ParseDocument(text(t, d))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -61,7 +61,7 @@ func TestDocument(t *testing.T) {
 		if err := large.writeTo(pieces); err != nil || pieces.writes < 3 {
 			t.Errorf("%d pieces, %v", pieces.writes, err)
 		}
-		got, err := parseDocument(pieces.Bytes())
+		got, err := ParseDocument(pieces.Bytes())
 		if err != nil || len(got.Delta.Revoked) != 5000 {
 			t.Errorf("%v", err)
 		}
@@ -119,13 +119,13 @@ func TestParseDocument(t *testing.T) {
 		{"a revoked token that is text", head + `,"revoked_tokens":["a"]}`},
 	} {
 		t.Run(c.name+" is refused", func(t *testing.T) {
-			if d, err := parseDocument([]byte(c.text)); err == nil || d != nil {
+			if d, err := ParseDocument([]byte(c.text)); err == nil || d != nil {
 				t.Errorf("got %+v, %v", d, err)
 			}
 		})
 	}
 	t.Run("what a newer server says besides is ignored", func(t *testing.T) {
-		d, err := parseDocument([]byte(head + `,"policies":[{"a":1}],"organisations":[{"id":"a","state":"active","name":["x"]}]}`))
+		d, err := ParseDocument([]byte(head + `,"policies":[{"a":1}],"organisations":[{"id":"a","state":"active","name":["x"]}]}`))
 		if err != nil || len(d.Delta.Organisations) != 1 {
 			t.Errorf("got %+v, %v", d, err)
 		}
@@ -146,11 +146,11 @@ func FuzzDocument(f *testing.F) {
 	f.Add([]byte(`{"sequence":1,"full":false,"age_ms":0}`))
 	f.Add([]byte(`{"sequence":1,"full":false,"age_ms":0,"revoked_tokens":[{"jti":"\ud83d\ude00","exp":-1}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		first, err := parseDocument(data)
+		first, err := ParseDocument(data)
 		if err != nil {
 			return
 		}
-		second, err := parseDocument(text(t, first))
+		second, err := ParseDocument(text(t, first))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -171,7 +171,7 @@ func BenchmarkParseDocument(b *testing.B) {
 	b.SetBytes(int64(len(data)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := parseDocument(data); err != nil {
+		if _, err := ParseDocument(data); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -130,5 +130,5 @@ func readDocument(r io.Reader) (*Document, error) {
 	if len(body) > maxDocument {
 		return nil, errors.New("a document beyond 64 MiB")
 	}
-	return parseDocument(body)
+	return ParseDocument(body)
 }

@@ -169,7 +169,7 @@ func TestHandler(t *testing.T) {
 		if err != nil || w.Code != 200 || w.Header().Get("Content-Type") != "application/json" || w.Header().Get("Cache-Control") != "no-store" {
 			t.Errorf("got %d, %v, %v", w.Code, w.Header(), err)
 		}
-		if _, err := parseDocument(w.Body.Bytes()); err != nil {
+		if _, err := ParseDocument(w.Body.Bytes()); err != nil {
 			t.Error(err)
 		}
 	})

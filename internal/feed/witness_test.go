@@ -115,7 +115,7 @@ func hear(t *testing.T, w *Witness, c Checkpoints) {
 	t.Helper()
 	asked := w.Held()
 	s := state(t.Context(), c, asked)
-	d, err := parseDocument(text(t, &Document{Statement: s}))
+	d, err := ParseDocument(text(t, &Document{Statement: s}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -318,7 +318,7 @@ func TestStatement(t *testing.T) {
 	for name, s := range map[string]*Statement{
 		"nothing signed": {}, "with the hash that was asked for": state(t.Context(), c, 3), "without": state(t.Context(), c, 0),
 	} {
-		got, err := parseDocument(text(t, &Document{Statement: s}))
+		got, err := ParseDocument(text(t, &Document{Statement: s}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -328,7 +328,7 @@ func TestStatement(t *testing.T) {
 	}
 	head := `{"sequence":1,"full":false,"age_ms":0,"checkpoint":`
 	for _, bad := range []string{`"x"`, `[]`, `{"jws":1}`, `{"jws":"a","key":"b"}`, `{"jws":"a","handovers":{}}`, `{"jws":"a","held":"00"}`, `{"jws":"a","held":"` + strings.Repeat("zz", 32) + `"}`, `{"jws":"a","held":"` + strings.Repeat("0", 66) + `"}`} {
-		if d, err := parseDocument([]byte(head + bad + "}")); err == nil {
+		if d, err := ParseDocument([]byte(head + bad + "}")); err == nil {
 			t.Errorf("%s: %+v", bad, d)
 		}
 	}

@@ -4,6 +4,8 @@ package server_test
 
 import (
 	"database/sql"
+	"errors"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/holdfast-auth/holdfast/internal/config"
 	"github.com/holdfast-auth/holdfast/internal/server"
+	"github.com/holdfast-auth/holdfast/internal/store"
 	"github.com/holdfast-auth/holdfast/internal/store/postgrestest"
 )
 
@@ -157,4 +160,52 @@ func TestInitOnPostgres(t *testing.T) {
 			defer s.Close()
 		}
 	})
+}
+
+func TestRestoreOnPostgres(t *testing.T) {
+	pg := postgrestest.Start(t)
+	cfg, first := onPostgres(t, pg.Fresh(t))
+	if _, err := server.Init(t.Context(), cfg, first); err != nil {
+		t.Fatal(err)
+	}
+	tool := func(name string, args ...string) {
+		t.Helper()
+		if out, err := exec.Command(postgrestest.Path(t, name), args...).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", name, err, out)
+		}
+	}
+	dump := filepath.Join(t.TempDir(), "holdfast.dump")
+	l := loseInstallation(t, cfg, func() { tool("pg_dump", "--format=custom", "--file="+dump, cfg.Database) })
+	from := server.RestoreFrom{AuditLog: l.log, Now: time.Now}
+	cfg.Database = pg.Fresh(t)
+	if _, err := server.Restore(t.Context(), cfg, from); !isError[*server.NotInitialisedError](err) {
+		t.Errorf("without a copy: %v", err)
+	}
+	tool("pg_restore", "--dbname="+cfg.Database, dump)
+	node, err := store.Open(t.Context(), cfg.Database, store.Options{Now: time.Now}) // as a node has it
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := server.Restore(t.Context(), cfg, from); !errors.Is(err, store.ErrInUse) {
+		t.Errorf("while a node runs: %v", err)
+	}
+	if err := node.Close(); err != nil {
+		t.Fatal(err)
+	}
+	from.Backup = dump
+	if _, err := server.Restore(t.Context(), cfg, from); err == nil {
+		t.Error("a file of a SQLite database is put into PostgreSQL")
+	}
+	from.Backup = ""
+	var r server.Restored
+	// The server may take a moment to see that the node's sessions have ended.
+	for begun := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+		if r, err = server.Restore(t.Context(), cfg, from); !errors.Is(err, store.ErrInUse) || time.Since(begun) > 5*time.Second {
+			break
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.check(t, r, true, false)
 }

@@ -168,15 +168,8 @@ func exists(ctx context.Context, cfg *config.Serve) error {
 
 // identify checks that the database is of this installation.
 func (s *Server) identify(ctx context.Context) error {
-	issuer, err := s.store.Meta(ctx, metaIssuer)
-	if errors.Is(err, directory.ErrNotFound) {
-		return &NotInitialisedError{Database: store.Name(s.cfg.Database)}
-	}
-	if err != nil {
+	if err := checkIssuer(ctx, s.cfg, s.store); err != nil {
 		return err
-	}
-	if issuer != s.cfg.Issuer {
-		return &OtherIssuerError{Database: store.Name(s.cfg.Database), Has: issuer, Wants: s.cfg.Issuer}
 	}
 	operator, err := s.store.Meta(ctx, metaOperator)
 	s.operator = directory.OrganisationID(operator)

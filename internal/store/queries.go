@@ -13,7 +13,10 @@ const (
 
 	// After a restore.
 	queryAddRestore = `INSERT INTO restores (sequence, at) VALUES ($1, $2)`
-	queryRestored   = `SELECT at FROM restores ORDER BY at DESC LIMIT 1`
+	queryVoidCodes  = `UPDATE enrolment_codes SET revoked = $1 WHERE used = 0 AND revoked = 0`
+	// The list of the copy may lack what ended since: it is to be made anew.
+	queryRaiseCRLs = `UPDATE crls SET number = number + $1, this_update = 0`
+	queryRestored  = `SELECT at FROM restores ORDER BY at DESC LIMIT 1`
 
 	// Once at first start.
 	queryMeta    = `SELECT value FROM meta WHERE name = $1`

@@ -24,6 +24,8 @@ type Recovery struct {
 	// Event is audit.ActionRestored. Its sequence is greater than any that the lost
 	// database may have given out.
 	Event audit.Event
+	// CRLNumbers is by how much the numbers of lists of revoked certificates go on.
+	CRLNumbers int64
 }
 
 // clockMargin is by how much the clocks of nodes may differ.
@@ -64,6 +66,9 @@ func (s *Store) Recover(ctx context.Context, r Recovery) (voided map[string]int6
 		if voided, err = void(tx, e.At); err != nil {
 			return err
 		}
+		if _, err := tx.Exec(queryRaiseCRLs, r.CRLNumbers); err != nil {
+			return fmt.Errorf("raise the numbers of lists of revoked certificates: %w", err)
+		}
 		if _, err := tx.Exec(queryAddRestore, e.Sequence, micros(e.At)); err != nil {
 			return fmt.Errorf("store the time of the restore: %w", err)
 		}
@@ -78,7 +83,9 @@ func (s *Store) Recover(ctx context.Context, r Recovery) (voided map[string]int6
 }
 
 // voiding ends what may be consumed once, by the name that people read.
-var voiding = []struct{ what, query string }{}
+var voiding = []struct{ what, query string }{
+	{"enrolment codes", queryVoidCodes},
+}
 
 func void(tx *sql.Tx, at time.Time) (map[string]int64, error) {
 	voided := make(map[string]int64, len(voiding))

@@ -3,11 +3,11 @@
 -- The certificate authority's one switch, and the row that whoever begins a
 -- certificate updates first, so that beginnings are serial.
 CREATE TABLE authority (
-    id            BIGINT           PRIMARY KEY CHECK (id = 1),
-    stopped       BIGINT           NOT NULL,
-    since         BIGINT           NOT NULL,
-    actor         TEXT COLLATE "C" NOT NULL,
-    begun         BIGINT           NOT NULL
+    id      BIGINT           PRIMARY KEY CHECK (id = 1),
+    stopped BIGINT           NOT NULL,
+    since   BIGINT           NOT NULL,
+    actor   TEXT COLLATE "C" NOT NULL,
+    begun   BIGINT           NOT NULL
 );
 INSERT INTO authority (id, stopped, since, actor, begun) VALUES (1, 0, 0, '', 0);
 
@@ -47,11 +47,11 @@ CREATE INDEX certificates_changed ON certificates (issuer, changed);
 -- The DNS names and IP addresses that server certificates of an organisation may
 -- have. A name that was taken away keeps its row.
 CREATE TABLE organisation_names (
-    id            TEXT COLLATE "C" PRIMARY KEY,
-    organisation  TEXT COLLATE "C" NOT NULL REFERENCES organisations (id),
-    name          TEXT COLLATE "C" NOT NULL,
-    added         BIGINT           NOT NULL,
-    removed       BIGINT           NOT NULL
+    id           TEXT COLLATE "C" PRIMARY KEY,
+    organisation TEXT COLLATE "C" NOT NULL REFERENCES organisations (id),
+    name         TEXT COLLATE "C" NOT NULL,
+    added        BIGINT           NOT NULL,
+    removed      BIGINT           NOT NULL
 );
 CREATE UNIQUE INDEX organisation_names_name ON organisation_names (name) WHERE removed = 0;
 CREATE INDEX organisation_names_organisation ON organisation_names (organisation);
@@ -80,11 +80,11 @@ CREATE INDEX enrolment_codes_client ON enrolment_codes (client_id);
 -- number was given out last, published is that of der; sequence is the change
 -- that the list is of.
 CREATE TABLE crls (
-    issuer        TEXT COLLATE "C" PRIMARY KEY,
-    number        BIGINT           NOT NULL,
-    published     BIGINT           NOT NULL,
-    sequence      BIGINT           NOT NULL,
-    this_update   BIGINT           NOT NULL,
-    next_update   BIGINT           NOT NULL,
-    der           BYTEA            NOT NULL
+    issuer      TEXT COLLATE "C" PRIMARY KEY,
+    number      BIGINT           NOT NULL,
+    published   BIGINT           NOT NULL,
+    sequence    BIGINT           NOT NULL,
+    this_update BIGINT           NOT NULL,
+    next_update BIGINT           NOT NULL,
+    der         BYTEA            NOT NULL
 );
