@@ -98,7 +98,7 @@ func (w *world) application(t testing.TB, v variant, changes ...func(*admin.NewA
 func (a *application) awaitGateway(t testing.TB) {
 	t.Helper()
 	token := a.token(t)
-	for deadline := time.Now().Add(2 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
 		got := a.send(t, a.resourceRequest(t, token))
 		if got.status == http.StatusOK {
 			return

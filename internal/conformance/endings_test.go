@@ -114,7 +114,10 @@ func TestSigningKeyRevoked(t *testing.T) {
 	kid, _ := header["kid"].(string)
 	_, err = w.admin.RevokeSigningKey(t.Context(), kid, false)
 	must(t, err)
-	server.inactive(t, token, "token_foreign") // of no key of ours any more
+	// Of a revoked key, and a moment later of no key that is there.
+	if got := server.introspect(t, token); got.body != `{"active":false}` || got.reason() != "signing_key_revoked" && got.reason() != "token_foreign" {
+		t.Errorf("%s (%s)", got, got.reason())
+	}
 	w.waitFor(t, "the gateway refuses what the key signed", func() bool {
 		got := w.send(t, a.resourceRequest(t, paid))
 		return got.status == http.StatusUnauthorized

@@ -406,9 +406,9 @@ func checkMethods(t *testing.T, path string) {
 
 func (w *world) waitFor(t testing.TB, what string, so func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(2 * time.Second); !so(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !so(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("not so within 2 s: %s", what)
+			t.Fatalf("not so within %v: %s", patience, what)
 		}
 	}
 }

@@ -73,7 +73,7 @@ func TestEnsureHolderOfKeyRequired(t *testing.T) {
 // application's: until then it is a stranger's.
 func (a *application) awaitCertificate(t testing.TB, c *http.Client, token string) {
 	t.Helper()
-	for deadline := time.Now().Add(2 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
 		r := a.resourceRequest(t, token)
 		r.client = c
 		if a.send(t, r).reason() == "binding_rotated" {

@@ -44,6 +44,10 @@ type clock struct{ at atomic.Int64 }
 
 func (c *clock) Now() time.Time { return time.Unix(c.at.Load(), 0).UTC() }
 
+// patience is how long a change may take to be in force everywhere: 2 s (design.md),
+// and what a busy machine with the race detector adds.
+const patience = 5 * time.Second
+
 var shared struct {
 	once  sync.Once
 	world *world
