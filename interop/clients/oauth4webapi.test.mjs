@@ -4,6 +4,7 @@ import test from 'node:test'
 import assert from 'node:assert/strict'
 import * as oauth from 'oauth4webapi'
 import { cases } from './cases.mjs'
+import { registrationCases } from './registration.mjs'
 import { apiOf, application, dev, fetchAs, signingKey, thumbprint, claims } from './world.mjs'
 
 async function authorizationServer(custom) {
@@ -116,7 +117,7 @@ function handleOf(pair) {
   return handles.get(pair)
 }
 
-cases('oauth4webapi', {
+const library = {
   async token(app, { DPoP, ...options } = {}) {
     const { as, auth, custom } = await prepared(app, options)
     return grant(as, app, auth, custom, DPoP && { DPoP: handleOf(DPoP) })
@@ -130,9 +131,18 @@ cases('oauth4webapi', {
     const { as, auth, client, custom } = await prepared(caller, options)
     return oauth.processRevocationResponse(await oauth.revocationRequest(as, client, auth, token, { [oauth.customFetch]: custom }))
   },
+  async register(metadata, { initialAccessToken }) {
+    const custom = fetchAs()
+    const as = await authorizationServer(custom)
+    return oauth.processDynamicClientRegistrationResponse(
+      await oauth.dynamicClientRegistrationRequest(as, metadata, { initialAccessToken, [oauth.customFetch]: custom }),
+    )
+  },
   proofKey: (alg) => oauth.generateKeyPair(alg),
   thumbprintOf: (pair) => handleOf(pair).calculateThumbprint(),
-})
+}
+cases('oauth4webapi', library)
+registrationCases('oauth4webapi', library)
 
 test('oauth4webapi: discovery by OpenID Connect finds the same server', async () => {
   const issuer = new URL(dev.issuer)

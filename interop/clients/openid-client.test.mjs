@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { calculateJwkThumbprint, exportJWK } from 'jose'
 import * as client from 'openid-client'
 import { cases } from './cases.mjs'
+import { registrationCases } from './registration.mjs'
 import { apiOf, application, claims, dev, fetchAs, signingKey, thumbprint } from './world.mjs'
 
 /** Discovery by RFC 8414 and a configuration that calls through the right transport. */
@@ -92,7 +93,7 @@ async function configured(app, { key, fetch }) {
 
 const handles = new Map() // a DPoP handle belongs to a configuration: one for each key and transport
 
-cases('openid-client', {
+const library = {
   async token(app, { DPoP, ...options } = {}) {
     const id = DPoP && `${await thumbprintOf(DPoP)} ${options.fetch ? 'recorded' : ''}`
     if (!handles.has(id)) {
@@ -105,9 +106,19 @@ cases('openid-client', {
   },
   introspect: async (caller, token, options = {}) => client.tokenIntrospection(await configured(caller, options), token),
   revoke: async (caller, token, options = {}) => client.tokenRevocation(await configured(caller, options), token),
+  async register(metadata, { initialAccessToken }) {
+    const config = await client.dynamicClientRegistration(new URL(dev.issuer), metadata, client.None(), {
+      algorithm: 'oauth2',
+      initialAccessToken,
+      [client.customFetch]: fetchAs(),
+    })
+    return config.clientMetadata()
+  },
   proofKey: (alg) => client.randomDPoPKeyPair(alg),
   thumbprintOf,
-})
+}
+cases('openid-client', library)
+registrationCases('openid-client', library)
 
 async function thumbprintOf(pair) {
   return calculateJwkThumbprint(await exportJWK(pair.publicKey))

@@ -45,6 +45,9 @@ type World struct {
 	Resource     string          `json:"resource"`
 	Scopes       []string        `json:"scopes"`
 	Applications map[string]*One `json:"applications"` // by the names below
+	// InitialAccessToken registers clients of the shop that may have the resource's
+	// scopes.
+	InitialAccessToken string `json:"initial_access_token"`
 }
 
 // One is an application, as dev.json has them.
@@ -224,7 +227,10 @@ func (b *builder) build(ctx context.Context) error {
 			servers = append(servers, b.world.Applications[a.name].ClientID)
 		}
 	}
-	return nil
+	var err error
+	b.world.InitialAccessToken, err = b.create(ctx, "/organisations/"+b.organisations["shop"]+"/initial-access-tokens", object{
+		"uses": 1000, "limited": true, "grants": []object{{"resource": resource, "scopes": scopes}}}, "initial_access_token")
+	return err
 }
 
 // application makes one with its credentials. Granted are the resource and the

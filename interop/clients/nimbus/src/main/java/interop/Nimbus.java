@@ -6,6 +6,7 @@ import com.nimbusds.jose.JOSEException;
 import com.nimbusds.jose.JWSAlgorithm;
 import com.nimbusds.jose.crypto.ECDSAVerifier;
 import com.nimbusds.jose.jwk.Curve;
+import com.nimbusds.jose.jwk.ECKey;
 import com.nimbusds.jose.jwk.JWK;
 import com.nimbusds.jose.jwk.JWKSet;
 import com.nimbusds.jose.jwk.gen.ECKeyGenerator;
@@ -21,9 +22,13 @@ import com.nimbusds.oauth2.sdk.TokenResponse;
 import com.nimbusds.oauth2.sdk.TokenRevocationRequest;
 import com.nimbusds.oauth2.sdk.as.AuthorizationServerMetadata;
 import com.nimbusds.oauth2.sdk.auth.ClientAuthentication;
+import com.nimbusds.oauth2.sdk.auth.ClientAuthenticationMethod;
 import com.nimbusds.oauth2.sdk.auth.PKITLSClientAuthentication;
 import com.nimbusds.oauth2.sdk.auth.PrivateKeyJWT;
 import com.nimbusds.oauth2.sdk.auth.SelfSignedTLSClientAuthentication;
+import com.nimbusds.oauth2.sdk.client.ClientInformation;
+import com.nimbusds.oauth2.sdk.client.ClientMetadata;
+import com.nimbusds.oauth2.sdk.client.ClientRegistrationResponse;
 import com.nimbusds.oauth2.sdk.dpop.DPoPProofFactory;
 import com.nimbusds.oauth2.sdk.dpop.DefaultDPoPProofFactory;
 import com.nimbusds.oauth2.sdk.dpop.JWKThumbprintConfirmation;
@@ -61,6 +66,7 @@ public final class Nimbus {
     suite.wrong();
     suite.metadata();
     suite.resources();
+    suite.registration();
     System.out.println("nimbus: " + suite.passed + " passed, " + suite.failed + " failed");
     System.exit(suite.failed > 0 || suite.passed == 0 ? 1 : 0);
   }
@@ -292,6 +298,7 @@ public final class Nimbus {
         same(text(world.dev, "introspection_endpoint"), m.getIntrospectionEndpointURI().toString(), "introspection_endpoint");
         same(text(world.dev, "revocation_endpoint"), m.getRevocationEndpointURI().toString(), "revocation_endpoint");
         same(text(world.dev, "mtls_token_endpoint"), m.getMtlsEndpointAliases().getTokenEndpointURI().toString(), "mtls alias");
+        same(world.issuer + "/register", m.getRegistrationEndpointURI().toString(), "registration_endpoint");
         same(true, m.supportsTLSClientCertificateBoundAccessTokens(), "tls_client_certificate_bound_access_tokens");
         for (JWSAlgorithm alg : List.of(JWSAlgorithm.ES256, JWSAlgorithm.PS256, JWSAlgorithm.EdDSA, JWSAlgorithm.Ed25519)) {
           same(true, m.getDPoPJWSAlgs().contains(alg), "dpop " + alg);
@@ -331,6 +338,69 @@ public final class Nimbus {
       same(401, call(world.named("ca"), app, token.toAuthorizationHeader(), null).getStatusCode(), "another certificate");
       same(401, call(null, app, token.toAuthorizationHeader(), null).getStatusCode(), "no certificate");
     });
+  }
+
+  private void registration() {
+    Registration registration = new Registration(world);
+    check("ClientRegistrationRequest: the client gets a token, reads itself, and is gone after ClientDeleteRequest", () -> {
+      ECKey key = Registration.newKey();
+      HTTPResponse made = registration.register(registration.metadata(key), world.initialAccessToken);
+      same(201, made.getStatusCode(), "status");
+      ClientInformation client = Registration.informed(made);
+      same(world.scope, client.getMetadata().getScope().toString(), "scope");
+      same(null, client.getSecret(), "secret");
+      AccessToken token = granted(tokenOf(client, registration, key));
+      same(client.getID(), told("server", token).getClientID(), "client_id");
+
+      BearerAccessToken access = client.getRegistrationAccessToken();
+      same(client.getID(), Registration.informed(registration.read(client, access)).getID(), "client_id read");
+      same(401, registration.read(client, new BearerAccessToken("another")).getStatusCode(), "another token");
+      same(403, registration.delete(client, access, null).getStatusCode(), "the registration token alone");
+      same(403, registration.delete(client, access, Registration.newKey()).getStatusCode(), "with a stranger's key");
+      same(204, registration.delete(client, access, key).getStatusCode(), "with its own key");
+      same(401, registration.read(client, access).getStatusCode(), "afterwards");
+      refused(401, "invalid_client", tokenOf(client, registration, key));
+      same(false, told("server", token).isActive(), "active");
+    });
+    check("ClientUpdateRequest turns the keys over, with proof of the old one and of the new one", () -> {
+      ECKey key = Registration.newKey();
+      ECKey next = Registration.newKey();
+      ClientInformation client = Registration.informed(registration.register(registration.metadata(key), world.initialAccessToken));
+      BearerAccessToken access = client.getRegistrationAccessToken();
+      ClientMetadata changed = registration.metadata(next);
+      same(403, registration.update(client, access, changed, null, next).getStatusCode(), "the registration token alone");
+      same(400, registration.update(client, access, changed, key, null).getStatusCode(), "without proof of the new key");
+      ClientInformation now = Registration.informed(registration.update(client, access, changed, key, next));
+      same(next.getKeyID(), now.getMetadata().getJWKSet().getKeys().get(0).getKeyID(), "kid");
+      same(200, registration.read(now, now.getRegistrationAccessToken()).getStatusCode(), "the new registration token");
+      same(401, registration.read(now, access).getStatusCode(), "the old registration token, once the new one was used");
+      granted(tokenOf(now, registration, next));
+      refused(401, "invalid_client", tokenOf(now, registration, key));
+    });
+    check("registration without a good initial access token, or with bad metadata, is refused", () -> {
+      ClientMetadata good = registration.metadata(Registration.newKey());
+      same(401, registration.register(good, null).getStatusCode(), "no token");
+      same(401, registration.register(good, "hfi_wrong").getStatusCode(), "a wrong token");
+      ClientMetadata beyond = registration.metadata(Registration.newKey());
+      beyond.setScope(Scope.parse("payments"));
+      same("invalid_client_metadata", refusedMetadata(registration.register(beyond, world.initialAccessToken)), "a scope beyond the token");
+      ClientMetadata named = registration.metadata(Registration.newKey());
+      named.setTokenEndpointAuthMethod(ClientAuthenticationMethod.TLS_CLIENT_AUTH);
+      named.setTokenEndpointAuthJWSAlg(null);
+      named.setJWKSet(null);
+      named.setTLSClientAuthSubjectDN("CN=x");
+      same("invalid_client_metadata", refusedMetadata(registration.register(named, world.initialAccessToken)), "tls_client_auth_subject_dn");
+    });
+  }
+
+  private static String refusedMetadata(HTTPResponse answer) throws Exception {
+    same(400, answer.getStatusCode(), "status");
+    return ClientRegistrationResponse.parse(answer).toErrorResponse().getErrorObject().getCode();
+  }
+
+  private HTTPResponse tokenOf(ClientInformation client, Registration registration, ECKey key) throws Exception {
+    Application app = new Application(client.getID(), "private_key_jwt", "dpop", world.scope, world.resource, null, key.getKeyID(), "ES256", null, null);
+    return ask(app, registration.assertion(client.getID(), key), proof(app, proofKey()));
   }
 
   private Application sample(String binding) throws Exception {

@@ -34,6 +34,8 @@ final class World {
   final JSONObject dev;
   final String issuer;
   final String resource;
+  final String scope;
+  final String initialAccessToken;
   final String mtlsBase;
   private final JSONObject applications;
 
@@ -42,6 +44,8 @@ final class World {
     dev = JSONObjectUtils.getJSONObject(all, "dev");
     issuer = text(dev, "issuer");
     resource = text(all, "resource");
+    scope = (String) ((JSONArray) all.get("scopes")).get(0);
+    initialAccessToken = text(all, "initial_access_token");
     applications = JSONObjectUtils.getJSONObject(all, "applications");
     mtlsBase = text(dev, "mtls_token_endpoint").replaceFirst("/token$", "");
   }
