@@ -95,7 +95,7 @@ func newStack(t *testing.T) *stack {
 	server, err := as.New(as.Config{
 		Registration: s.reg,
 		Issuer:       s.issuer, MTLSBase: s.mtls, Directory: s.dir, Uses: db, Nonces: dpop.NewNonces([32]byte{1}),
-		Auth: &clientauth.Authenticator{Issuer: s.issuer, TrustDomain: authtest.TrustDomain, Pool: func(directory.OrganisationID) *mtls.Pool { return s.ca.Pool() }},
+		Auth: &clientauth.Authenticator{Issuer: s.issuer, TrustDomain: authtest.TrustDomain, Pool: func(directory.OrganisationID) *mtls.Pool { return s.ca.Pool() }, Published: s.keySets()},
 		Keys: func() *token.SigningKeys { return s.keys.At(time.Now()) }, TokenLife: 5 * time.Minute, Random: rand.Reader, Now: time.Now,
 	})
 	s.must(err)

@@ -61,10 +61,12 @@ func (e *entry) join(name string, now time.Time) (f *flight, patience time.Durat
 		e.budget = min(burst, e.budget+passed.Seconds()/everyFetch.Seconds())
 	}
 	e.filled = now
-	if e.budget < 1 {
-		return nil, 0, false
+	if now.Before(e.due) { // else it would be fetched anyway, as is a place that nobody knew
+		if e.budget < 1 {
+			return nil, 0, false
+		}
+		e.budget--
 	}
-	e.budget--
 	e.remember(name, now)
 	e.flight = &flight{asked: now, urgent: true, done: make(chan struct{})}
 	return e.flight, maxWait, true
