@@ -314,6 +314,16 @@ func TestDpopMustAccept(t *testing.T) {
 			a.reprove(t, r, token, claims{"x-vendor": 1}, claims{"vendor": map[string]any{"a": 1}, "sub": a.id})
 			p.accepts(w.send(t, r))
 		})
+		if p.name == "token endpoint" {
+			t.Run("the endpoint of the other listener, by its own URL", func(t *testing.T) {
+				r := p.request(t, a, token)
+				if r.url = w.file.MTLSTokenEndpoint; a.key == nil {
+					return // which is where it is already
+				}
+				a.reprove(t, r, token, nil, nil)
+				p.accepts(w.send(t, r))
+			})
+		}
 		if p.name == "resource" {
 			t.Run("a request with a query", func(t *testing.T) {
 				r := p.request(t, a, token)
