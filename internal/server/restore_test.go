@@ -17,6 +17,7 @@ import (
 	"github.com/holdfast-auth/holdfast/internal/directory"
 	"github.com/holdfast-auth/holdfast/internal/enrol"
 	"github.com/holdfast-auth/holdfast/internal/feed"
+	"github.com/holdfast-auth/holdfast/internal/registration"
 	"github.com/holdfast-auth/holdfast/internal/server"
 	"github.com/holdfast-auth/holdfast/internal/store"
 	"github.com/holdfast-auth/holdfast/internal/token"
@@ -60,6 +61,14 @@ func loseInstallation(t *testing.T, cfg *config.Serve, makeCopy func()) *lost {
 	l.app, l.other = create(), create()
 	e := audit.Event{At: time.Now(), Actor: "owner", Action: "enrolment_code.created", Organisation: string(org.ID), Subject: "code", Detail: "{}"}
 	must(t, st.AddCode(ctx, e, enrol.Code{ID: "code", ClientID: l.app, Actor: "owner", Created: time.Now(), Expires: time.Now().Add(24 * time.Hour)}, l.hash))
+	must(t, st.CreateInitialToken(ctx, e, registration.InitialToken{ID: "initial", Hash: l.hash, Organisation: org.ID, Uses: 5, Created: time.Now(), Expires: time.Now().Add(time.Hour)}))
+	must(t, st.CreateStatement(ctx, e, registration.StatementRecord{ID: "statement", Organisation: org.ID, Claims: []byte("{}"), Uses: 1, Created: time.Now(), Expires: time.Now().Add(time.Hour)}))
+	registered := directory.Application{ClientID: "registered", Organisation: org.ID, Name: "App", AuthMethod: directory.PrivateKeyJWT, Binding: cnf.DPoP, State: directory.Active}
+	must(t, st.Register(ctx, e, registration.Creation{
+		Delta: directory.Delta{Applications: []directory.Application{registered}}, Now: time.Now(),
+		Registration: registration.Registration{ClientID: "registered", InitialToken: "initial", Token: l.hash},
+	}))
+	must(t, dir.Refresh(ctx))
 	head, err := st.Head(ctx)
 	must(t, err)
 	l.copied = head.Sequence
@@ -99,7 +108,7 @@ func (l *lost) check(t *testing.T, r server.Restored, log, snapshot bool) {
 	if snapshot {
 		from = l.end
 	}
-	if r.Copy != l.copied || r.Known != known || r.Sequence != from+server.Ahead || r.Sequence <= l.end || r.KnownAt.IsZero() || r.Voided["enrolment codes"] != 1 {
+	if r.Copy != l.copied || r.Known != known || r.Sequence != from+server.Ahead || r.Sequence <= l.end || r.KnownAt.IsZero() {
 		t.Errorf("got %+v", r)
 	}
 	wantLost := ""
@@ -134,6 +143,25 @@ func (l *lost) check(t *testing.T, r server.Restored, log, snapshot bool) {
 		code, err := st.CodeByHash(ctx, l.hash)
 		if err != nil || code.State(time.Now()) != "revoked" {
 			t.Errorf("got %+v, %v", code, err)
+		}
+	})
+	t.Run("fault 27: so is every token that registers", func(t *testing.T) {
+		initial, err := st.InitialToken(ctx, l.hash)
+		if err != nil || !initial.Revoked.Equal(r.At.Truncate(time.Microsecond)) {
+			t.Errorf("initial access token: %+v, %v", initial, err)
+		}
+		statement, err := st.Statement(ctx, "statement")
+		if err != nil || statement.Revoked.IsZero() {
+			t.Errorf("software statement: %+v, %v", statement, err)
+		}
+		registered, err := st.Registration(ctx, "registered")
+		if err != nil || registered.Token != (registration.Hash{}) || registered.Previous != (registration.Hash{}) {
+			t.Errorf("registration access token: %+v, %v", registered, err)
+		}
+		for _, what := range []string{"enrolment codes", "initial access tokens", "software statements", "registration access tokens"} {
+			if r.Voided[what] != 1 {
+				t.Errorf("%d %s are void", r.Voided[what], what)
+			}
 		}
 	})
 	t.Run("fault 27: what was revoked is revoked again", func(t *testing.T) {

@@ -12,8 +12,11 @@ const (
 	queryLastEvent   = `SELECT sequence, at, actor, action, organisation, subject, detail, previous, hash FROM events ORDER BY sequence DESC LIMIT 1`
 
 	// After a restore.
-	queryAddRestore = `INSERT INTO restores (sequence, at) VALUES ($1, $2)`
-	queryVoidCodes  = `UPDATE enrolment_codes SET revoked = $1 WHERE used = 0 AND revoked = 0`
+	queryAddRestore        = `INSERT INTO restores (sequence, at) VALUES ($1, $2)`
+	queryVoidCodes         = `UPDATE enrolment_codes SET revoked = $1 WHERE used = 0 AND revoked = 0`
+	queryVoidInitialTokens = `UPDATE initial_access_tokens SET revoked = $1 WHERE revoked = 0`
+	queryVoidStatements    = `UPDATE software_statements SET revoked = $1 WHERE revoked = 0 AND used < uses`
+	queryVoidTokens        = `UPDATE registrations SET token = $1, previous = $1 WHERE token <> $1 OR previous <> $1`
 	// The list of the copy may lack what ended since: it is to be made anew.
 	queryRaiseCRLs = `UPDATE crls SET number = number + $1, this_update = 0`
 	queryRestored  = `SELECT at FROM restores ORDER BY at DESC LIMIT 1`

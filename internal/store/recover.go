@@ -82,15 +82,26 @@ func (s *Store) Recover(ctx context.Context, r Recovery) (voided map[string]int6
 	return voided, err
 }
 
-// voiding ends what may be consumed once, by the name that people read.
-var voiding = []struct{ what, query string }{
-	{"enrolment codes", queryVoidCodes},
+// voiding ends what may be consumed once, or is replaced when it is used, by the
+// name that people read. A registration access token has no time of its end.
+var voiding = []struct {
+	what, query string
+	dated       bool
+}{
+	{"enrolment codes", queryVoidCodes, true},
+	{"initial access tokens", queryVoidInitialTokens, true},
+	{"software statements", queryVoidStatements, true},
+	{"registration access tokens", queryVoidTokens, false},
 }
 
 func void(tx *sql.Tx, at time.Time) (map[string]int64, error) {
 	voided := make(map[string]int64, len(voiding))
 	for _, v := range voiding {
-		n, err := affected(tx, v.query, micros(at))
+		var with any = []byte{}
+		if v.dated {
+			with = micros(at)
+		}
+		n, err := affected(tx, v.query, with)
 		if err != nil {
 			return nil, fmt.Errorf("make %s void: %w", v.what, err)
 		}

@@ -78,7 +78,7 @@ func openSQLite(ctx context.Context, path string, o Options, stop <-chan struct{
 
 // openWriters makes the pool of the one connection that writes.
 func openWriters(path, more string) (*sql.DB, error) {
-	db, err := sql.Open("sqlite", sqliteDSN(path, "_txlock=immediate&_pragma=cache_size(-16000)&_pragma=wal_autocheckpoint(4000)"+more))
+	db, err := sql.Open("sqlite", sqliteDSN(path, "_txlock=immediate&_pragma=cache_size(-16000)&_pragma=wal_autocheckpoint(4000)&_pragma=journal_size_limit(67108864)"+more))
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", path, err)
 	}

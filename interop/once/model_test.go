@@ -12,6 +12,7 @@ type outcome string
 const (
 	first   outcome = "first"   // it was there, and is this one's
 	again   outcome = "again"   // it had been consumed
+	busy    outcome = "busy"    // somebody else is about to consume it: nothing happened
 	unknown outcome = "unknown" // the answer was lost, or said that nobody knows
 )
 
@@ -46,6 +47,8 @@ var model = porcupine.NondeterministicModel{
 				return nil
 			}
 			return []any{true}
+		case busy:
+			return []any{consumed}
 		}
 		return []any{consumed, true}
 	},
@@ -64,6 +67,8 @@ func TestModel(t *testing.T) {
 		{"two are the first", []porcupine.Operation{at(1, 4, first), at(2, 5, first)}, false},
 		{"two are the first, long after one another", []porcupine.Operation{at(1, 2, first), at(3, 4, again), at(5, 6, first)}, false},
 		{"one comes again, and nobody was the first", []porcupine.Operation{at(1, 2, again)}, false},
+		{"one is told to wait, whatever becomes of it", []porcupine.Operation{at(1, 2, busy), at(3, 5, first), at(4, 6, busy)}, true},
+		{"two are the first, and one is told to wait", []porcupine.Operation{at(1, 2, busy), at(3, 5, first), at(4, 6, first)}, false},
 		{"one comes again before the first began", []porcupine.Operation{at(1, 2, again), at(3, 4, first)}, false},
 		{"one comes again after an answer that was lost", []porcupine.Operation{at(1, 100, unknown), at(3, 4, again)}, true},
 		{"one is the first after an answer that was lost", []porcupine.Operation{at(1, 100, unknown), at(3, 4, first), at(5, 6, again)}, true},

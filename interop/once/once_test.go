@@ -65,6 +65,9 @@ func TestOnceOnTwoNodes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := makeOwners(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
 	things := makeThings(t, s)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
@@ -172,7 +175,7 @@ func report(t *testing.T, h *history, nodes []*node) {
 		}
 	}
 	for kind, n := range count {
-		t.Logf("%s: %d first, %d again, %d unknown", kind, n[first], n[again], n[unknown])
+		t.Logf("%s: %d first, %d again, %d busy, %d unknown", kind, n[first], n[again], n[busy], n[unknown])
 		if n[first] == 0 || n[again] == 0 {
 			t.Errorf("%s: nothing happened", kind)
 		}
