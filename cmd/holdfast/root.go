@@ -94,7 +94,6 @@ the key that asked for it.
 		Args:          usageArgs(cobra.NoArgs),
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w (see %s --help)", err, c.CommandPath())}
 	})
@@ -102,6 +101,7 @@ the key that asked for it.
 		initCommand(env), serveCommand(env), gatewayCommand(env), checkCommand(env),
 		devCommand(env), demoCommand(env), tokenCommand(env), callCommand(env), auditCommand(env), versionCommand(env), backupCommand(env), restoreCommand(env),
 		enrolCommand(env), authorityCommand(env),
+		operatorsCommand(env), orgCommand(env), appCommand(env), resourceCommand(env), roleCommand(env), credentialCommand(env), manCommand(),
 	)
 	return root
 }

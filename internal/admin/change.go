@@ -116,7 +116,7 @@ func decided[T any](d *directory.Directory, change func(...directory.Guard) (T, 
 
 // Ends is what a change ends.
 type Ends struct {
-	Applications     []string   `json:"applications" doc:"Those that cannot ask for tokens any more, the first 100"`
+	Applications     []string   `json:"applications" doc:"Those that can get no tokens any more, or not for as much, the first 100"`
 	ApplicationCount int        `json:"application_count"`
 	Credentials      []string   `json:"credentials" doc:"Those that are not accepted any more, the first 100"`
 	CredentialCount  int        `json:"credential_count"`

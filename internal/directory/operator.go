@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/holdfast-auth/holdfast/cnf"
 	"github.com/holdfast-auth/holdfast/internal/audit"
 	"github.com/holdfast-auth/holdfast/internal/jose"
 )
@@ -115,4 +116,74 @@ func (d *Directory) UpdateRole(ctx context.Context, actor string, id RoleID, edi
 		return e, d.put(Delta{Roles: []Role{next}}), err
 	})
 	return inForce(next, d.Current().Role(id), err)
+}
+
+// RecoverOwner gives an owner a new key to sign in with where nobody has one any
+// more, and revokes those of before: of the owner with this id or, when id is "", of
+// the only owner, or of a new one where there is none. Its suspension ends. What
+// it returns of credentials are those that were revoked.
+func (d *Directory) RecoverOwner(ctx context.Context, actor string, of OrganisationID, api string, id ClientID, key *jose.PublicKey) (ClientID, []CredentialID, error) {
+	fresh := ClientID(newID("app-"))
+	var a Application
+	var ended []CredentialID
+	err := d.decide(ctx, func(s *Snapshot, now time.Time) (audit.Event, storing, error) {
+		old, err := ownerToRecover(s, of, id)
+		if err != nil {
+			return audit.Event{}, nil, err
+		}
+		resource := s.Resource(api)
+		if resource == nil {
+			return audit.Event{}, nil, fmt.Errorf("resource %q: %w", api, ErrNotFound)
+		}
+		k := operatorKey(fresh, key)
+		if s.CredentialByThumbprint(k.Thumbprint) != nil {
+			return audit.Event{}, nil, fmt.Errorf("a credential with this key: %w", ErrExists)
+		}
+		k.Created = now
+		a = Application{ClientID: fresh, Organisation: of, Name: "recovered owner"}
+		records := []Credential{}
+		ended = nil
+		if old != nil {
+			a = old.Application
+			k.ClientID = a.ClientID
+			for _, c := range old.Credentials {
+				if c.Kind == SigningKey && c.State != Revoked && c.State != Compromised {
+					next := *c
+					next.State, next.TokensAfter = Revoked, endTokens(c.TokensAfter, Revoked, now)
+					records, ended = append(records, next), append(ended, c.ID)
+				}
+			}
+		}
+		a.State, a.OperatorRole, a.AuthMethod, a.JWKSURI = Active, Owner, PrivateKeyJWT, ""
+		a.TLSName = TLSName{}
+		if a.Binding == "" {
+			a.Binding = cnf.DPoP
+		}
+		a.Grants = joinGrants(a.Grants, []Grant{{Resource: api, Scopes: resource.Scopes}})
+		if err := checkApplication(s, a); err != nil {
+			return audit.Event{}, nil, err
+		}
+		e, err := event(actor, "operator.recovered", now, of, string(a.ClientID),
+			facts{"credential_id": k.ID, "kid": key.KeyID(), "thumbprint": k.Thumbprint.String(), "revoked": append([]CredentialID{}, ended...)})
+		return e, d.put(Delta{Applications: []Application{a}, Credentials: append(records, k)}), err
+	})
+	return a.ClientID, ended, err
+}
+
+// ownerToRecover finds the owner that gets a new key; nil where there is none.
+func ownerToRecover(s *Snapshot, of OrganisationID, id ClientID) (*Client, error) {
+	var found *Client
+	n := 0
+	for c := range s.Clients() {
+		if c.OperatorRole == Owner && c.Organisation == of && c.State != Revoked && (id == "" || c.ClientID == id) {
+			found, n = c, n+1
+		}
+	}
+	switch {
+	case id != "" && n == 0:
+		return nil, fmt.Errorf("owner %q: %w", id, ErrNotFound)
+	case n > 1:
+		return nil, fmt.Errorf("there are %d owners: name the one to be replaced: %w", n, ErrState)
+	}
+	return found, nil
 }
