@@ -33,9 +33,9 @@ func TestScripts(t *testing.T) {
 			"taken":      taken,
 			"mode":       mode,
 			"value":      value,
-			"running":    running,
-			"sql":        tamper,
-			"replace":    replace,
+			"running":    running, "soon": soon,
+			"sql":     tamper,
+			"replace": replace,
 		},
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))

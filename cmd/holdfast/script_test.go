@@ -195,3 +195,21 @@ func replace(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(changed), 0o600))
 }
+
+// soon runs a command until it succeeds, for what takes a moment to be in force:
+// soon holdfast operator list
+func soon(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 {
+		ts.Fatalf("usage: soon command...")
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		err := ts.Exec(args[0], args[1:]...)
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("it did not succeed: %v", err)
+		}
+		time.Sleep(50 * time.Millisecond) // between two attempts
+	}
+}
