@@ -38,75 +38,81 @@ var whoMay = map[string]string{
 	"POST /v1/organisations/{organisation}/trust-anchors/{anchor}/resume":           "ost",
 	"POST /v1/organisations/{organisation}/trust-anchors/{anchor}/revoke":           "ost",
 	"POST /v1/organisations/{organisation}/trust-anchors/{anchor}/compromise":       "ost",
-	"GET /v1/roles":                                                       "osat",
-	"POST /v1/roles":                                                      "o",
-	"GET /v1/roles/{role}":                                                "osat",
-	"PATCH /v1/roles/{role}":                                              "o",
-	"POST /v1/roles/{role}/suspend":                                       "o",
-	"POST /v1/roles/{role}/resume":                                        "o",
-	"POST /v1/roles/{role}/revoke":                                        "o",
-	"GET /v1/resources":                                                   "osat",
-	"POST /v1/resources":                                                  "o",
-	"GET /v1/resources/{uri}":                                             "osat",
-	"PATCH /v1/resources/{uri}":                                           "o",
-	"POST /v1/resources/{uri}/suspend":                                    "os",
-	"POST /v1/resources/{uri}/resume":                                     "os",
-	"POST /v1/resources/{uri}/revoke":                                     "os",
-	"GET /v1/applications":                                                "osat",
-	"POST /v1/applications":                                               "ot",
-	"GET /v1/applications/{client_id}":                                    "osat",
-	"PATCH /v1/applications/{client_id}":                                  "ot",
-	"POST /v1/applications/{client_id}/suspend":                           "ost",
-	"POST /v1/applications/{client_id}/resume":                            "ost",
-	"POST /v1/applications/{client_id}/revoke":                            "ost",
-	"POST /v1/applications/{client_id}/revoke-tokens":                     "ost",
-	"GET /v1/applications/{client_id}/history":                            "osat",
-	"GET /v1/applications/{client_id}/instances":                          "osat",
-	"POST /v1/applications/{client_id}/instances":                         "ot",
-	"GET /v1/applications/{client_id}/instances/{instance}":               "osat",
-	"POST /v1/applications/{client_id}/instances/{instance}/revoke":       "ost",
-	"GET /v1/applications/{client_id}/credentials":                        "osat",
-	"POST /v1/applications/{client_id}/signing-keys":                      "ost",
-	"POST /v1/applications/{client_id}/certificates":                      "ost",
-	"POST /v1/applications/{client_id}/certificate-requests":              "ost",
-	"POST /v1/applications/{client_id}/dpop-keys/{jkt}/revoke":            "ost",
-	"POST /v1/applications/{client_id}/trusted-certificates/{x5t}/revoke": "ost",
-	"POST /v1/applications/{client_id}/published-keys/{jkt}/revoke":       "ost",
-	"GET /v1/applications/{client_id}/enrolment-codes":                    "osat",
-	"POST /v1/applications/{client_id}/enrolment-codes":                   "ost",
-	"GET /v1/applications/{client_id}/enrolment-codes/{code_id}":          "osat",
-	"POST /v1/applications/{client_id}/enrolment-codes/{code_id}/revoke":  "ost",
-	"GET /v1/credentials":                                                 "osat",
-	"GET /v1/credentials/{credential_id}":                                 "osat",
-	"POST /v1/credentials/{credential_id}/suspend":                        "ost",
-	"POST /v1/credentials/{credential_id}/resume":                         "ost",
-	"POST /v1/credentials/{credential_id}/retire":                         "ost",
-	"POST /v1/credentials/{credential_id}/revoke":                         "ost",
-	"POST /v1/credentials/{credential_id}/compromise":                     "ost",
-	"POST /v1/credentials/{credential_id}/revoke-tokens":                  "ost",
-	"GET /v1/credentials/{credential_id}/history":                         "osat",
-	"GET /v1/operators":                                                   "osat",
-	"POST /v1/operators":                                                  "o",
-	"GET /v1/operators/{client_id}":                                       "osat",
-	"POST /v1/operators/{client_id}/rekey":                                "osat", // every one its own
-	"POST /v1/operators/{client_id}/suspend":                              "o",
-	"POST /v1/operators/{client_id}/resume":                               "o",
-	"POST /v1/operators/{client_id}/revoke":                               "o",
-	"POST /v1/tokens/revoke":                                              "ost",
-	"GET /v1/signing-keys":                                                "osa",
-	"POST /v1/signing-keys/{kid}/revoke":                                  "os",
-	"GET /v1/audit":                                                       "osa",
-	"GET /v1/audit/checkpoints":                                           "osa",
-	"GET /v1/certificate-authority":                                       "osa",
-	"POST /v1/certificate-authority/stop":                                 "os",
-	"POST /v1/certificate-authority/resume":                               "os",
-	"POST /v1/certificate-authority/requests":                             "o",
-	"POST /v1/certificate-authority/certificates":                         "o",
+	"GET /v1/roles":                                                           "osat",
+	"POST /v1/roles":                                                          "o",
+	"GET /v1/roles/{role}":                                                    "osat",
+	"PATCH /v1/roles/{role}":                                                  "o",
+	"POST /v1/roles/{role}/suspend":                                           "o",
+	"POST /v1/roles/{role}/resume":                                            "o",
+	"POST /v1/roles/{role}/revoke":                                            "o",
+	"GET /v1/resources":                                                       "osat",
+	"POST /v1/resources":                                                      "o",
+	"GET /v1/resources/{uri}":                                                 "osat",
+	"PATCH /v1/resources/{uri}":                                               "o",
+	"POST /v1/resources/{uri}/suspend":                                        "os",
+	"POST /v1/resources/{uri}/resume":                                         "os",
+	"POST /v1/resources/{uri}/revoke":                                         "os",
+	"GET /v1/applications":                                                    "osat",
+	"POST /v1/applications":                                                   "ot",
+	"GET /v1/applications/{client_id}":                                        "osat",
+	"PATCH /v1/applications/{client_id}":                                      "ot",
+	"POST /v1/applications/{client_id}/suspend":                               "ost",
+	"POST /v1/applications/{client_id}/resume":                                "ost",
+	"POST /v1/applications/{client_id}/revoke":                                "ost",
+	"POST /v1/applications/{client_id}/revoke-tokens":                         "ost",
+	"GET /v1/applications/{client_id}/history":                                "osat",
+	"GET /v1/applications/{client_id}/instances":                              "osat",
+	"POST /v1/applications/{client_id}/instances":                             "ot",
+	"GET /v1/applications/{client_id}/instances/{instance}":                   "osat",
+	"POST /v1/applications/{client_id}/instances/{instance}/revoke":           "ost",
+	"GET /v1/applications/{client_id}/credentials":                            "osat",
+	"POST /v1/applications/{client_id}/signing-keys":                          "ost",
+	"POST /v1/applications/{client_id}/certificates":                          "ost",
+	"POST /v1/applications/{client_id}/certificate-requests":                  "ost",
+	"POST /v1/applications/{client_id}/dpop-keys/{jkt}/revoke":                "ost",
+	"POST /v1/applications/{client_id}/trusted-certificates/{x5t}/revoke":     "ost",
+	"POST /v1/applications/{client_id}/published-keys/{jkt}/revoke":           "ost",
+	"GET /v1/applications/{client_id}/enrolment-codes":                        "osat",
+	"POST /v1/applications/{client_id}/enrolment-codes":                       "ost",
+	"GET /v1/applications/{client_id}/enrolment-codes/{code_id}":              "osat",
+	"POST /v1/applications/{client_id}/enrolment-codes/{code_id}/revoke":      "ost",
+	"GET /v1/credentials":                                                     "osat",
+	"GET /v1/credentials/{credential_id}":                                     "osat",
+	"POST /v1/credentials/{credential_id}/suspend":                            "ost",
+	"POST /v1/credentials/{credential_id}/resume":                             "ost",
+	"POST /v1/credentials/{credential_id}/retire":                             "ost",
+	"POST /v1/credentials/{credential_id}/revoke":                             "ost",
+	"POST /v1/credentials/{credential_id}/compromise":                         "ost",
+	"POST /v1/credentials/{credential_id}/revoke-tokens":                      "ost",
+	"GET /v1/credentials/{credential_id}/history":                             "osat",
+	"GET /v1/operators":                                                       "osat",
+	"POST /v1/operators":                                                      "o",
+	"GET /v1/operators/{client_id}":                                           "osat",
+	"POST /v1/operators/{client_id}/rekey":                                    "osat", // every one its own
+	"POST /v1/operators/{client_id}/suspend":                                  "o",
+	"POST /v1/operators/{client_id}/resume":                                   "o",
+	"POST /v1/operators/{client_id}/revoke":                                   "o",
+	"POST /v1/tokens/revoke":                                                  "ost",
+	"GET /v1/signing-keys":                                                    "osa",
+	"POST /v1/signing-keys/{kid}/revoke":                                      "os",
+	"GET /v1/organisations/{organisation}/initial-access-tokens":              "osat",
+	"POST /v1/organisations/{organisation}/initial-access-tokens":             "ot",
+	"POST /v1/organisations/{organisation}/initial-access-tokens/{id}/revoke": "ost",
+	"GET /v1/organisations/{organisation}/software-statements":                "osat",
+	"POST /v1/organisations/{organisation}/software-statements":               "ot",
+	"POST /v1/organisations/{organisation}/software-statements/{id}/revoke":   "ost",
+	"GET /v1/audit":                               "osa",
+	"GET /v1/audit/checkpoints":                   "osa",
+	"GET /v1/certificate-authority":               "osa",
+	"POST /v1/certificate-authority/stop":         "os",
+	"POST /v1/certificate-authority/resume":       "os",
+	"POST /v1/certificate-authority/requests":     "o",
+	"POST /v1/certificate-authority/certificates": "o",
 }
 
 // tenant is one organisation with one of everything.
 type tenant struct {
-	organisation, client, operator, credential, instance, uri, role, code, anchor string
+	organisation, client, operator, credential, instance, uri, role, code, anchor, initial, statement string
 }
 
 func (w *world) tenant(name string) tenant {
@@ -138,6 +144,14 @@ func (w *world) tenant(name string) tenant {
 	}
 	check(w.t, json.Unmarshal([]byte(made.body), &code))
 	x.code = code.ID
+	for path, into := range map[string]*string{"initial-access-tokens": &x.initial, "software-statements": &x.statement} {
+		made := w.ask("POST", "/v1/organisations/"+name+"/"+path, w.token(nil), x.body(w.t, w, "POST /v1/organisations/{organisation}/"+path))
+		var of struct{ ID string }
+		check(w.t, json.Unmarshal([]byte(made.body), &of))
+		if *into = of.ID; of.ID == "" {
+			w.t.Fatalf("%s: %d %s", path, made.status, made.body)
+		}
+	}
 	anchor, err := w.admin.AddTrustAnchor(ctx, name, admin.NewTrustAnchor{Name: "CA", Certificate: newAuthority(w.t, w.clock.Now())})
 	check(w.t, err)
 	x.anchor = anchor.ID
@@ -151,8 +165,12 @@ func (x tenant) path(t *testing.T, template string) string {
 	if strings.HasPrefix(template, "/v1/operators/") {
 		client = x.operator
 	}
+	id := x.initial
+	if strings.Contains(template, "/software-statements/") {
+		id = x.statement
+	}
 	for name, value := range map[string]string{
-		"organisation": x.organisation, "client_id": client, "credential_id": x.credential, "instance": x.instance, "uri": url.PathEscape(x.uri), "role": x.role,
+		"organisation": x.organisation, "id": id, "client_id": client, "credential_id": x.credential, "instance": x.instance, "uri": url.PathEscape(x.uri), "role": x.role,
 		"code_id": x.code, "anchor": x.anchor, "jkt": strings.Repeat("A", 43), "x5t": strings.Repeat("A", 43), "kid": "key-1", "name": "host.example",
 	} {
 		template = strings.ReplaceAll(template, "{"+name+"}", value)
@@ -186,6 +204,8 @@ func (x tenant) body(t *testing.T, w *world, operation string) string {
 		return `{"csr":` + text(newCSR(t)) + `}`
 	case "POST /v1/applications/{client_id}/instances", "POST /v1/organisations/{organisation}/names":
 		return `{"name":"new.example"}`
+	case "POST /v1/organisations/{organisation}/software-statements":
+		return `{"metadata":{"software_id":"software-1"},"uses":5}`
 	case "POST /v1/operators":
 		return `{"name":"new","role":"auditor","jwk":` + jwk() + `}`
 	case "POST /v1/tokens/revoke":
@@ -200,7 +220,7 @@ func (x tenant) body(t *testing.T, w *world, operation string) string {
 func TestWhoMay(t *testing.T) {
 	w := newWorld(t)
 	own, foreign := w.tenant("acme"), w.tenant("globex")
-	none := tenant{"nobody", "nobody-app", "nobody-operator", "cred-nobody", "inst-nobody", "https://api.example/nobody", "nobody-role", "nobody-code", "ca-nobody"}
+	none := tenant{"nobody", "nobody-app", "nobody-operator", "cred-nobody", "inst-nobody", "https://api.example/nobody", "nobody-role", "nobody-code", "ca-nobody", "nobody-token", "nobody-statement"}
 	w.operator("security", w.owner.ID, directory.Security)
 	w.operator("auditor", w.owner.ID, directory.Auditor)
 	tokens := map[rune]string{
@@ -322,6 +342,15 @@ func TestListsOfOne(t *testing.T) {
 		got = w.ask(http.MethodGet, "/v1/applications/"+own.client+"/enrolment-codes/"+foreign.code, token, "")
 		if got.status != 404 {
 			t.Errorf("%d %s", got.status, got.body)
+		}
+	})
+	t.Run("advisory 98: another's token and statement under the path of one's own organisation", func(t *testing.T) {
+		for _, path := range []string{"initial-access-tokens/" + foreign.initial, "software-statements/" + foreign.statement} {
+			before := w.directory.Current().Sequence()
+			got := w.ask(http.MethodPost, "/v1/organisations/acme/"+path+"/revoke", token, "")
+			if got.status != 404 || w.directory.Current().Sequence() != before {
+				t.Errorf("%s: %d %s", path, got.status, got.body)
+			}
 		}
 	})
 	t.Run("grants go no further than what the organisation holds by role, and ids are not chosen", func(t *testing.T) {

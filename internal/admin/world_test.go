@@ -349,7 +349,7 @@ func (w *world) itself(context.Context) (admin.Caller, bool) {
 // node is another node on the same database, with the same key-encryption key.
 func (w *world) node() *world {
 	w.t.Helper()
-	o := &world{t: w.t, clock: w.clock, kek: w.kek, database: w.database, owner: w.owner, issuer: w.issuer, authority: w.authority, enrolment: w.enrolment}
+	o := &world{t: w.t, clock: w.clock, kek: w.kek, database: w.database, owner: w.owner, issuer: w.issuer, authority: w.authority, enrolment: w.enrolment, registration: w.registration}
 	st, err := store.Open(w.t.Context(), w.database, store.Options{Now: w.clock.Now})
 	check(w.t, err)
 	o.store = st
