@@ -80,7 +80,7 @@ func lint(c, meant *x509.Certificate, by issuer, key crypto.PublicKey, s subject
 		return faulty("a CA")
 	case c.KeyUsage != x509.KeyUsageDigitalSignature:
 		return faulty("another key usage")
-	case !slices.Equal(c.ExtKeyUsage, s.profile.usages()) || len(c.UnknownExtKeyUsage) != 0:
+	case !slices.Equal(c.ExtKeyUsage, s.profile.usages()) || !slices.EqualFunc(c.UnknownExtKeyUsage, s.profile.otherUsages(), asn1.ObjectIdentifier.Equal):
 		return faulty("another extended key usage")
 	case !bytes.Equal(c.SubjectKeyId, id):
 		return faulty("another subject key identifier")

@@ -23,8 +23,9 @@ type Profile string
 const (
 	// ClientTransport is shown in a TLS handshake: clientAuth.
 	ClientTransport Profile = "client_transport"
-	// ClientSigning certifies the key that signs an application's assertions. It
-	// has no clientAuth, so that no TLS server takes it for the former.
+	// ClientSigning certifies the key that signs an application's assertions:
+	// id-kp-jwt (RFC 9509). A certificate without any extended key usage would do
+	// for a TLS handshake, too.
 	ClientSigning Profile = "client_signing"
 	// ServerTLS is for a TLS server: serverAuth, DNS names and IP addresses.
 	ServerTLS Profile = "server_tls"
@@ -60,6 +61,17 @@ func (p Profile) maxLife() time.Duration {
 		return ServerLife
 	}
 	return MaxClientLife
+}
+
+// signsJWT is id-kp-jwt (RFC 9509 section 3).
+var signsJWT = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 37}
+
+// otherUsages are the extended key usages of the profile that crypto/x509 has no name for.
+func (p Profile) otherUsages() []asn1.ObjectIdentifier {
+	if p == ClientSigning {
+		return []asn1.ObjectIdentifier{signsJWT}
+	}
+	return nil
 }
 
 // usages are the extended key usages of the profile.
@@ -164,7 +176,7 @@ func (s subject) leafTemplate(by issuer, now time.Time, life time.Duration, key 
 	}
 	t.Subject = s.name
 	t.KeyUsage = x509.KeyUsageDigitalSignature
-	t.ExtKeyUsage = s.profile.usages()
+	t.ExtKeyUsage, t.UnknownExtKeyUsage = s.profile.usages(), s.profile.otherUsages()
 	if by.crl != "" {
 		t.CRLDistributionPoints = []string{by.crl}
 	}

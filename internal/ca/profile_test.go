@@ -89,6 +89,7 @@ func lintProfile(t *testing.T, s subject) {
 		"another key usage":               func(c *x509.Certificate) { c.KeyUsage |= x509.KeyUsageCertSign },
 		"no key usage":                    func(c *x509.Certificate) { c.KeyUsage = 0 },
 		"another extended key usage":      func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} },
+		"no extended key usage":           func(c *x509.Certificate) { c.ExtKeyUsage, c.UnknownExtKeyUsage = nil, nil },
 		"one extended key usage more":     func(c *x509.Certificate) { c.ExtKeyUsage = append(c.ExtKeyUsage, x509.ExtKeyUsageOCSPSigning) },
 		"an unknown usage":                func(c *x509.Certificate) { c.UnknownExtKeyUsage = append(c.UnknownExtKeyUsage, []int{1, 2, 3}) },
 		"another serial":                  func(c *x509.Certificate) { c.SerialNumber = new(big.Int).Add(c.SerialNumber, big.NewInt(1)) },
