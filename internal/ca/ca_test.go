@@ -50,33 +50,41 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{t: t, now: time.Date(2026, 11, 2, 12, 0, 0, 0, time.UTC)}
-	var err error
-	if w.store, err = store.Open(t.Context(), filepath.Join(t.TempDir(), "holdfast.db"), store.Options{Create: true, Now: w.clock}); err != nil {
+	st, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "holdfast.db"), store.Options{Create: true, Now: w.clock})
+	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = w.store.Close() })
+	t.Cleanup(func() { _ = st.Close() })
 	kek, err := envelope.CreateKeyFile(filepath.Join(t.TempDir(), "kek"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.ring = &keyring.Ring{Store: w.store, KEK: kek, Now: w.clock}
-	if err := ca.Create(t.Context(), w.ring, trustDomain); err != nil {
-		t.Fatal(err)
+	w.fill(st, kek)
+	return w
+}
+
+// fill makes the authority, and an application that may have its certificates.
+func (w *world) fill(st *store.Store, kek *envelope.Key) {
+	w.t.Helper()
+	w.store, w.ring = st, &keyring.Ring{Store: st, KEK: kek, Now: w.clock}
+	ctx := w.t.Context()
+	if err := ca.Create(ctx, w.ring, trustDomain); err != nil {
+		w.t.Fatal(err)
 	}
 	w.ca = w.open(w.store)
-	if w.dir, err = directory.Open(t.Context(), w.store, w.clock); err != nil {
-		t.Fatal(err)
+	var err error
+	if w.dir, err = directory.Open(ctx, w.store, w.clock); err != nil {
+		w.t.Fatal(err)
 	}
-	o, err := w.dir.CreateOrganisation(t.Context(), "system", directory.Organisation{Name: "Acme"})
+	o, err := w.dir.CreateOrganisation(ctx, "system", directory.Organisation{Name: "Acme"})
 	if err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
-	a, err := w.dir.CreateApplication(t.Context(), "system", directory.Application{Organisation: o.ID, Name: "Ledger", AuthMethod: directory.TLSClientAuth, Binding: cnf.MTLS})
+	a, err := w.dir.CreateApplication(ctx, "system", directory.Application{Organisation: o.ID, Name: "Ledger", AuthMethod: directory.TLSClientAuth, Binding: cnf.MTLS})
 	if err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
 	w.app = a.ClientID
-	return w
 }
 
 func (w *world) clock() time.Time { return w.now }
