@@ -374,7 +374,11 @@ func (a *api) requestAuthority(ctx context.Context, caller Caller, _ *struct{}) 
 }
 
 func (a *api) importAuthority(ctx context.Context, caller Caller, in *importAuthorityInput) (*authorityOutput, error) {
-	if _, _, err := a.Authority.Import(ctx, caller.actor(), []byte(in.Body.Certificates)); err != nil {
+	_, _, err := a.Authority.Import(ctx, caller.actor(), []byte(in.Body.Certificates))
+	if invalid, ok := errors.AsType[*directory.InvalidError](err); ok { // of one of them
+		err = &directory.InvalidError{Field: "certificates", Reason: "the " + invalid.Field + " " + invalid.Reason}
+	}
+	if err != nil {
 		return nil, err
 	}
 	return a.showAuthority(ctx, caller, nil)
