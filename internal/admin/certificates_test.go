@@ -159,7 +159,7 @@ func TestEnrolmentCodes(t *testing.T) {
 	t.Run("list, in pages", func(t *testing.T) {
 		first, err := w.admin.EnrolmentCodes(ctx, app.ClientID, adminclient.Page{Limit: 1})
 		check(t, err)
-		rest, err := w.admin.EnrolmentCodes(ctx, app.ClientID, adminclient.Page{After: first.Next})
+		rest, err := w.admin.EnrolmentCodes(ctx, app.ClientID, adminclient.Page{Cursor: first.Next})
 		check(t, err)
 		if len(first.Items) != 1 || len(rest.Items) != 1 || first.Items[0].ID == rest.Items[0].ID || rest.Next != "" {
 			t.Errorf("%+v %+v", first, rest)
