@@ -32,11 +32,19 @@ func with(m metadata, edit metadata) metadata {
 // regStack is a stack with what a client needs that registers itself.
 type regStack struct {
 	*stack
+	t     *testing.T
 	plain *http.Client
 }
 
+func (s *regStack) must(err error) {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 func newRegStack(t *testing.T) *regStack {
-	s := &regStack{stack: newStack(t)}
+	s := &regStack{stack: newStack(t), t: t}
 	ctx := t.Context()
 	s.plain = s.client(nil)
 	_, err := s.dir.CreateResource(ctx, "system", directory.Resource{URI: reservedURI, Organisation: s.org, Name: "Admin", Scopes: []string{"admin"}})

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -53,8 +54,18 @@ type stack struct {
 	org    directory.OrganisationID
 	issuer string
 	mtls   string
+	offset atomic.Int64 // of the clock of registrations
 	mu     sync.Mutex
 	events []web.Event
+}
+
+func (s *stack) regNow() time.Time { return time.Now().Add(time.Duration(s.offset.Load())) }
+
+// before runs f at an earlier time of registrations.
+func (s *stack) before(d time.Duration, f func()) {
+	s.offset.Store(-int64(d))
+	defer s.offset.Store(0)
+	f()
 }
 
 func newStack(t *testing.T) *stack {
@@ -87,7 +98,7 @@ func newStack(t *testing.T) *stack {
 	s.must(err)
 	s.issuer, s.mtls = "https://"+public.Addr().String(), "https://"+private.Addr().String()
 	s.reg = &registration.Service{
-		Issuer: s.issuer, Directory: s.dir, Store: db, Keys: &registration.Keys{Ring: ring}, Now: time.Now,
+		Issuer: s.issuer, Directory: s.dir, Store: db, Keys: &registration.Keys{Ring: ring}, Now: s.regNow,
 		Reserved: []string{reservedURI}, Names: func(context.Context, directory.OrganisationID) ([]string, error) {
 			return []string{"acme.example", "192.0.2.7"}, nil
 		},

@@ -25,7 +25,18 @@ func (d *Directory) Decide(ctx context.Context, decide func(s *Snapshot, now tim
 }
 
 // CheckApplication is the rules of an application, new or changed.
-func CheckApplication(s *Snapshot, a Application) error { return checkApplication(s, a) }
+func (d *Directory) CheckApplication(s *Snapshot, a Application) error {
+	return d.checkApplication(s, a)
+}
+
+// CheckJWKSURI is the rules of a jwks_uri; "" is none.
+func (d *Directory) CheckJWKSURI(uri string) error {
+	a := Application{AuthMethod: PrivateKeyJWT, JWKSURI: uri}
+	if err := checkJWKSURI(a); err != nil {
+		return err
+	}
+	return d.checkOutbound(a)
+}
 
 // DescribeApplication is what an event says of an application.
 func DescribeApplication(a Application) map[string]any { return describeApplication(a) }

@@ -89,6 +89,11 @@ func (d *Directory) checkApplication(s *Snapshot, a Application) error {
 	if err := checkApplication(s, a); err != nil {
 		return err
 	}
+	return d.checkOutbound(a)
+}
+
+// checkOutbound refuses a jwks_uri at an address that is never called.
+func (d *Directory) checkOutbound(a Application) error {
 	if a.JWKSURI != "" && d.Outbound.CheckURL(a.JWKSURI) != nil {
 		return invalid("jwks_uri", "must be at a public address, or in a network that the operator allows")
 	}

@@ -120,7 +120,7 @@ func (s *Service) Prepare(ctx context.Context, ask UpdateRequest) (*Updating, er
 		return nil, refuse(invalid("client_id", "is missing or another"))
 	}
 	u := &Updating{Held: ask.Held, metadata: m, registration: ask.Registration}
-	u.rules = rules{limits: ask.Registration.Limits, reserved: s.Reserved, reachable: s.reachable}
+	u.rules = rules{limits: ask.Registration.Limits, reserved: s.Reserved, directory: s.Directory}
 	if err := s.fix(ctx, now, u); err != nil {
 		return nil, err
 	}

@@ -81,7 +81,7 @@ func (s *Service) checkLimits(organisation directory.OrganisationID, l Limits) e
 	if !l.Limited && (len(l.Grants) > 0 || len(l.Roles) > 0) {
 		return invalid("limited", "must be true where grants or roles are")
 	}
-	r := &rules{snapshot: d, limits: l, reserved: s.Reserved}
+	r := &rules{snapshot: d, limits: l, reserved: s.Reserved, directory: s.Directory}
 	for _, g := range l.Grants {
 		for _, reserved := range s.Reserved {
 			if g.Resource == reserved {
@@ -99,7 +99,7 @@ func (s *Service) checkLimits(organisation directory.OrganisationID, l Limits) e
 		return err
 	}
 	base.Grants = l.Grants
-	if err := directory.CheckApplication(d, base); err != nil {
+	if err := s.Directory.CheckApplication(d, base); err != nil {
 		return err
 	}
 	for _, n := range l.Names {

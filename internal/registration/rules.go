@@ -1,7 +1,6 @@
 package registration
 
 import (
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -32,9 +31,8 @@ type rules struct {
 	// owned are the DNS names and IP addresses of the organisation.
 	owned []string
 	// reserved are resources whose scopes no registration gives.
-	reserved []string
-	// reachable tells which literal addresses a jwks_uri may have.
-	reachable func(netip.Addr) bool
+	reserved  []string
+	directory *directory.Directory
 }
 
 // application is base with what m asks for in place of what it had. Every rule of
@@ -64,7 +62,7 @@ func (r *rules) application(base directory.Application, m *Metadata) (directory.
 	if a.Roles, err = r.roles(base, m); err != nil {
 		return a, err
 	}
-	return a, inMetadata(directory.CheckApplication(r.snapshot, a))
+	return a, inMetadata(r.directory.CheckApplication(r.snapshot, a))
 }
 
 func authMethod(m *Metadata) (directory.AuthMethod, error) {
@@ -154,46 +152,10 @@ func (r *rules) checkKeys(method directory.AuthMethod, m *Metadata) error {
 			return invalid(memberJWKS, "key %d is not for %s", i+1, m.SigningAlg)
 		}
 	}
-	return r.checkJWKSURI(m.JWKSURI)
-}
-
-func isEdDSA(alg string) bool { return alg == string(jose.EdDSA) || alg == string(jose.Ed25519) }
-
-// checkJWKSURI refuses a literal address that would not be dialled (advisory 84);
-// what a name resolves to is known only when keys are fetched.
-func (r *rules) checkJWKSURI(uri string) error {
-	if uri == "" {
-		return nil
-	}
-	u, err := url.Parse(uri)
-	if err != nil {
-		return invalid(memberJWKSURI, "must be an https URL")
-	}
-	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
-	address, err := netip.ParseAddr(host)
-	switch {
-	case host == "localhost" || strings.HasSuffix(host, ".localhost"):
-		address = netip.IPv6Loopback()
-	case err != nil && endsInNumber(host):
-		return invalid(memberJWKSURI, "has an address in a spelling of its own")
-	case err != nil:
-		return nil // a name
-	}
-	if !r.reachable(address) {
-		return invalid(memberJWKSURI, "has an address that is not public")
-	}
 	return nil
 }
 
-// endsInNumber tells that a host is, to some resolvers, an IPv4 address: its last
-// label is a number, in whatever base.
-func endsInNumber(host string) bool {
-	last := host[strings.LastIndexByte(host, '.')+1:]
-	if rest, hex := strings.CutPrefix(last, "0x"); hex {
-		return strings.Trim(rest, "0123456789abcdef") == ""
-	}
-	return strings.Trim(last, "0123456789") == ""
-}
+func isEdDSA(alg string) bool { return alg == string(jose.EdDSA) || alg == string(jose.Ed25519) }
 
 // grants are the scopes asked for, each with its resource. None asked for means
 // those that the limits name.
@@ -278,26 +240,4 @@ func inMetadata(err error) error {
 		member = fault.Field
 	}
 	return &directory.InvalidError{Field: member, Reason: fault.Reason}
-}
-
-// public tells which literal addresses anybody may be sent to: unicast, and not
-// of a network that is somebody's own (RFC 6890), nor an IPv6 form of one.
-func public(a netip.Addr) bool {
-	if a.Zone() != "" {
-		return false
-	}
-	a = a.Unmap()
-	return a.IsGlobalUnicast() && !a.IsPrivate() && !slices.ContainsFunc(special(), func(p netip.Prefix) bool { return p.Contains(a) })
-}
-
-// special are the networks of RFC 6890 that netip does not tell, with the IPv6
-// networks that carry IPv4 addresses.
-func special() []netip.Prefix {
-	return []netip.Prefix{
-		netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("192.0.0.0/24"),
-		netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("198.18.0.0/15"), netip.MustParsePrefix("198.51.100.0/24"),
-		netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("240.0.0.0/4"),
-		netip.MustParsePrefix("::/96"), netip.MustParsePrefix("64:ff9b::/96"), netip.MustParsePrefix("64:ff9b:1::/48"), netip.MustParsePrefix("100::/64"),
-		netip.MustParsePrefix("2001::/23"), netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("2002::/16"),
-	}
 }

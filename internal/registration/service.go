@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"errors"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -15,8 +14,7 @@ import (
 	"github.com/holdfast-auth/holdfast/internal/oauth"
 )
 
-// Service registers clients and changes registrations. Every field but Names and
-// Reachable is required.
+// Service registers clients and changes registrations. Every field but Names is required.
 type Service struct {
 	Issuer    string
 	Directory *directory.Directory
@@ -27,9 +25,7 @@ type Service struct {
 	Reserved []string
 	// Names are the DNS names and IP addresses that an organisation owns.
 	Names func(ctx context.Context, o directory.OrganisationID) ([]string, error)
-	// Reachable tells which literal addresses a jwks_uri may have; nil: public ones.
-	Reachable func(netip.Addr) bool
-	Now       func() time.Time
+	Now   func() time.Time
 }
 
 // Path of the registration endpoint below the issuer.
@@ -40,13 +36,6 @@ const RecoveryPath = "/recover"
 
 func (s *Service) recoveryURI(id directory.ClientID) string {
 	return s.Issuer + Path + "/" + string(id) + RecoveryPath
-}
-
-func (s *Service) reachable(a netip.Addr) bool {
-	if s.Reachable != nil {
-		return s.Reachable(a)
-	}
-	return public(a)
 }
 
 // newID is a prefix and 128 random bits.
@@ -139,7 +128,7 @@ type creation struct {
 }
 
 func (s *Service) newCreation(ctx context.Context, now time.Time, m *Metadata, token *InitialToken, st *statement) (*creation, error) {
-	c := &creation{rules: rules{reserved: s.Reserved, reachable: s.reachable}, metadata: m}
+	c := &creation{rules: rules{reserved: s.Reserved, directory: s.Directory}, metadata: m}
 	c.registration = Registration{ClientID: directory.NewClientID(), Issued: now.Truncate(time.Second)}
 	if token != nil {
 		c.organisation, c.limits = token.Organisation, token.Limits

@@ -285,7 +285,7 @@ func (s *Service) checkFixed(organisation directory.OrganisationID, m *Metadata)
 	if o.State != directory.Active {
 		return directory.ErrState
 	}
-	r := &rules{snapshot: snapshot, fixed: m, reserved: s.Reserved, reachable: s.reachable}
+	r := &rules{snapshot: snapshot, fixed: m, reserved: s.Reserved, directory: s.Directory}
 	base := directory.Application{ClientID: "app-new", Organisation: organisation}
 	if m.AuthMethod != "" {
 		if _, err := authMethod(m); err != nil {
@@ -300,7 +300,7 @@ func (s *Service) checkFixed(organisation directory.OrganisationID, m *Metadata)
 	if m.SigningAlg != "" && !isAlgorithm(m.SigningAlg) {
 		return invalid(memberAlg, "must be one of %s", strings.Join(algorithms(), ", "))
 	}
-	if err := r.checkJWKSURI(m.JWKSURI); err != nil {
+	if err := s.Directory.CheckJWKSURI(m.JWKSURI); err != nil {
 		return err
 	}
 	if _, err := r.grants(base, m); err != nil {

@@ -244,8 +244,21 @@ func (s *Server) registration(kek *envelope.Key) *registration.Service {
 		Issuer: s.cfg.Issuer, Directory: s.directory, Store: s.store,
 		Keys:     &registration.Keys{Ring: &keyring.Ring{Store: s.store, KEK: kek, Now: s.process.Now}},
 		Reserved: []string{AdminResource(s.cfg.Issuer), FeedResource(s.cfg.Issuer)},
+		Names:    s.ownedNames,
 		Now:      s.process.Now,
 	}
+}
+
+// ownedNames are the DNS names and IP addresses of an organisation.
+func (s *Server) ownedNames(ctx context.Context, o directory.OrganisationID) ([]string, error) {
+	names, err := s.store.Names(ctx, o)
+	var owned []string
+	for _, n := range names {
+		if n.Removed.IsZero() {
+			owned = append(owned, n.Name)
+		}
+	}
+	return owned, err
 }
 
 func (s *Server) signingKeys() *token.SigningKeys { return s.keys.At(s.process.Now()) }
