@@ -10,13 +10,16 @@ import (
 	"io"
 	"maps"
 	"math/big"
+	"net"
 	"net/http"
 	"testing"
 	"time"
 
+	"github.com/holdfast-auth/holdfast/internal/as"
 	"github.com/holdfast-auth/holdfast/internal/directory"
 	"github.com/holdfast-auth/holdfast/internal/jose"
 	"github.com/holdfast-auth/holdfast/internal/registration"
+	"github.com/holdfast-auth/holdfast/internal/store"
 )
 
 // metadata is client metadata; a nil value removes a member.
@@ -242,4 +245,25 @@ func (s *regStack) unchanged(f func()) {
 		s.must(err)
 		s.t.Errorf("something changed: %+v", events)
 	}
+}
+
+// node starts another server over the same database.
+func (s *regStack) node() string {
+	s.t.Helper()
+	ctx := s.t.Context()
+	db, err := store.Open(ctx, s.path, store.Options{Now: time.Now})
+	s.must(err)
+	s.t.Cleanup(func() { _ = db.Close() })
+	dir, err := directory.Open(ctx, db, time.Now)
+	s.must(err)
+	reg := *s.reg
+	reg.Store, reg.Directory = db, dir
+	config := s.config
+	config.Directory, config.Uses, config.Registration = dir, db, &reg
+	server, err := as.New(config)
+	s.must(err)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	s.must(err)
+	s.start(l, "other", false, server.PublicRoutes())
+	return "https://" + l.Addr().String()
 }

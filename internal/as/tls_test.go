@@ -51,6 +51,8 @@ type stack struct {
 	keys   *token.Keys
 	reg    *registration.Service
 	db     *store.Store
+	path   string
+	config as.Config
 	org    directory.OrganisationID
 	issuer string
 	mtls   string
@@ -72,7 +74,8 @@ func newStack(t *testing.T) *stack {
 	t.Helper()
 	ctx := t.Context()
 	s := &stack{t: t}
-	db, err := store.Open(ctx, filepath.Join(t.TempDir(), "holdfast.db"), store.Options{Create: true, Now: time.Now})
+	s.path = filepath.Join(t.TempDir(), "holdfast.db")
+	db, err := store.Open(ctx, s.path, store.Options{Create: true, Now: time.Now})
 	s.must(err)
 	t.Cleanup(func() { _ = db.Close() })
 	s.db = db
@@ -103,12 +106,13 @@ func newStack(t *testing.T) *stack {
 			return []string{"acme.example", "192.0.2.7"}, nil
 		},
 	}
-	server, err := as.New(as.Config{
+	s.config = as.Config{
 		Registration: s.reg,
 		Issuer:       s.issuer, MTLSBase: s.mtls, Directory: s.dir, Uses: db, Nonces: dpop.NewNonces([32]byte{1}),
 		Auth: &clientauth.Authenticator{Issuer: s.issuer, TrustDomain: authtest.TrustDomain, Pool: func(directory.OrganisationID) *mtls.Pool { return s.ca.Pool() }, Published: s.keySets()},
 		Keys: func() *token.SigningKeys { return s.keys.At(time.Now()) }, TokenLife: 5 * time.Minute, Random: rand.Reader, Now: time.Now,
-	})
+	}
+	server, err := as.New(s.config)
 	s.must(err)
 	s.start(public, "public", false, server.PublicRoutes())
 	s.start(private, "mtls", true, server.MTLSRoutes())
