@@ -18,6 +18,7 @@ import (
 	"github.com/holdfast-auth/holdfast/internal/as"
 	"github.com/holdfast-auth/holdfast/internal/directory"
 	"github.com/holdfast-auth/holdfast/internal/jose"
+	"github.com/holdfast-auth/holdfast/internal/outbound"
 	"github.com/holdfast-auth/holdfast/internal/registration"
 	"github.com/holdfast-auth/holdfast/internal/store"
 )
@@ -50,6 +51,7 @@ func newRegStack(t *testing.T) *regStack {
 	s := &regStack{stack: newStack(t), t: t}
 	ctx := t.Context()
 	s.plain = s.client(nil)
+	s.dir.Outbound = outbound.Policy{} // as an operator has it who allows nothing
 	_, err := s.dir.CreateResource(ctx, "system", directory.Resource{URI: reservedURI, Organisation: s.org, Name: "Admin", Scopes: []string{"admin"}})
 	s.must(err)
 	_, err = s.dir.CreateResource(ctx, "system", directory.Resource{URI: "https://api.example/reports", Organisation: s.org, Name: "Reports", Scopes: []string{"reports", "drafts"}})
