@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/holdfast-auth/holdfast/internal/jose"
@@ -150,11 +151,8 @@ func readHash(hash *[32]byte, v strictjson.Value) error {
 	if len(text) != 2*len(hash) {
 		return errors.New("a hash of another length")
 	}
-	for i := range len(text) {
-		if text[i] < '0' || text[i] > '9' && text[i] < 'a' || text[i] > 'f' {
-			return errors.New("a hash that is not lower-case hexadecimal")
-		}
+	if _, err := hex.Decode(hash[:], []byte(text)); err != nil || strings.ContainsAny(text, "ABCDEF") {
+		return errors.New("a hash that is not lower-case hexadecimal")
 	}
-	_, err = hex.Decode(hash[:], []byte(text))
-	return err
+	return nil
 }

@@ -3,6 +3,7 @@ package audit_test
 import (
 	"crypto/rand"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -93,6 +94,7 @@ func TestCheckpoint(t *testing.T) {
 		"a payload that was changed":    good[:strings.Index(good, ".")+5] + "A" + good[strings.Index(good, ".")+6:],
 		"a signature that was cut":      good[:len(good)-4],
 		"another key":                   signed(t, next, head, 4, nil).JWS,
+		"a signature of other claims":   good[:strings.LastIndex(good, ".")] + change(`"previous":4`, `"previous":3`)[strings.LastIndex(change(`"previous":4`, `"previous":3`), "."):],
 		"more than 4 KiB":               change(`"iss":"https://as.example"`, `"iss":"`+strings.Repeat("x", 4096)+`"`),
 		"no iss":                        change(`"iss":"https://as.example",`, ``),
 		"an empty iss":                  change(`https://as.example`, ``),
@@ -161,6 +163,22 @@ func TestTrust(t *testing.T) {
 		}
 		open(t, audit.NewTrust(issuer, first.Public()), false, signed(t, first, at(2), 1, imposter))
 		open(t, audit.NewTrust(issuer, first.Public()), false, signed(t, first, at(2), 1, first))
+	})
+	t.Run("a successor that takes the kid of a third key is refused", func(t *testing.T) {
+		key, err := jose.GenerateKey(jose.ES256, rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		imposter, err := jose.NewSigner(key, jose.ES256, third.Public().KeyID())
+		if err != nil {
+			t.Fatal(err)
+		}
+		open(t, audit.NewTrust(issuer, first.Public(), third.Public()), false, signed(t, first, at(2), 1, imposter))
+	})
+	t.Run("a thousand keys is the most", func(t *testing.T) {
+		trust := audit.NewTrust(issuer, slices.Repeat([]*jose.PublicKey{first.Public()}, 1000)...)
+		open(t, trust, false, signed(t, first, at(2), 1, second))
+		open(t, trust, true, signed(t, first, at(3), 2, nil))
 	})
 	t.Run("another issuer's is refused", func(t *testing.T) {
 		open(t, audit.NewTrust("https://other", first.Public()), false, signed(t, first, at(1), 0, nil))

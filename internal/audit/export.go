@@ -99,7 +99,7 @@ func VerifyExport(r io.Reader, trust *Trust, kept ...*Checkpoint) (Report, error
 			return x.report(), err
 		}
 	}
-	if x.verification == nil || !x.ended {
+	if !x.ended {
 		return x.report(), &ChainError{x.next(), "is missing: the file ends without saying where the chain does"}
 	}
 	return x.report(), x.verification.End()

@@ -91,7 +91,27 @@ func TestExport(t *testing.T) {
 		}, 10, "up to 12, is not what the checkpoint of event 12 was signed over", []*audit.Checkpoint{head}},
 		{"a line that is no JSON", func(l []string) []string { l[2] = "x\n"; return l }, 0, "line 3: ", nil},
 		{"a line that is empty", func(l []string) []string { l[2] = "\n"; return l }, 0, "line 3: ", nil},
-		{"a member beside the checkpoint", func(l []string) []string { l[4] = strings.Replace(l[4], "}", `,"x":1}`, 1); return l }, 0, "line 5: ", nil},
+		{"a member beside the checkpoint", func(l []string) []string { l[4] = strings.Replace(l[4], "}", `,"x":"y"}`, 1); return l }, 0, "line 5: ", nil},
+		{"a line that is no event", func(l []string) []string { l[2] = `{"x":1}` + "\n"; return l }, 0, "line 3: ", nil},
+		{"an end with a hash that is none", func(l []string) []string { l[14] = `{"end":12,"hash":"zz"}`; return l }, 0, "line 15: ", nil},
+		{"an end without a hash", func(l []string) []string { l[14] = `{"end":12}`; return l }, 0, "line 15: ", nil},
+		{"an end with more", func(l []string) []string { l[14] = strings.Replace(l[14], "}", `,"x":1}`, 1); return l }, 0, "line 15: ", nil},
+		{"a later checkpoint that was removed", func([]string) []string {
+			three := exportOf(t, newTrail(t, by, 12, 4, 9, 11), 0)
+			return slices.Delete(three, 10, 11)
+		}, 9, "has no checkpoint", nil},
+		{"a start that its checkpoint was not signed over", func([]string) []string {
+			l := exportOf(t, good, 4)
+			l[0] = `{"checkpoint":"` + signed(t, by, audit.Head{Sequence: 4, Hash: [32]byte{1}}, 0, nil).JWS + "\"}\n"
+			return l
+		}, 4, "is not the event that the checkpoint was signed over", nil},
+		{"a start that the checkpoint kept elsewhere was not signed over", func([]string) []string { return exportOf(t, good, 5) }, 5,
+			"is not the event that the checkpoint was signed over", []*audit.Checkpoint{signed(t, by, audit.Head{Sequence: 5}, 4, nil)}},
+		{"a first event without a number", func([]string) []string {
+			e := good.events[0]
+			e.Sequence = -3
+			return []string{string(e.AppendJSON(nil)) + "\n"}
+		}, -3, "has a number that no event has", nil},
 		{"something after the end", func(l []string) []string { return append(l, "\n"+l[0]) }, 0, "line 16: ", nil},
 		{"a line beyond 4 MiB", func(l []string) []string { l[1] = strings.Repeat(" ", 4<<20) + l[1]; return l }, 0, "line 2: longer", nil},
 	} {
@@ -102,13 +122,26 @@ func TestExport(t *testing.T) {
 				t.Fatalf("got %v, want %q", err, c.says)
 			}
 			switch fault, ok := errors.AsType[*audit.ChainError](err); {
-			case c.at > 0 && (!ok || fault.Sequence != c.at):
+			case c.at != 0 && c.at != -1 && (!ok || fault.Sequence != c.at):
 				t.Errorf("got %v, want a fault at %d", err, c.at)
 			case (c.at == 0) == audit.IsFault(err):
 				t.Errorf("a fault of the chain is %v: %v", audit.IsFault(err), err)
 			}
 		})
 	}
+	t.Run("without a key no checkpoint passes", func(t *testing.T) {
+		_, err := audit.VerifyExport(strings.NewReader(strings.Join(whole, "")), audit.NewTrust(""))
+		if err == nil || audit.IsFault(err) || !strings.Contains(err.Error(), "there is no key") {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("a trail that cannot be read is no fault of the chain", func(t *testing.T) {
+		for _, what := range []string{"events", "checkpoints"} {
+			if _, err := audit.Export(t.Context(), &broken{good, what}, 0, &bytes.Buffer{}); !errors.Is(err, errBroken) {
+				t.Errorf("%s: got %v", what, err)
+			}
+		}
+	})
 	t.Run("a file without its first event is the export after it, and says so", func(t *testing.T) {
 		if r, err := verifyLines(whole[1:], by); err != nil || r.First != 2 {
 			t.Errorf("%+v, %v", r, err)
@@ -162,6 +195,17 @@ func TestKept(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a file beyond 1 MiB is refused", func(t *testing.T) {
+		if _, err := audit.ParseKept([]byte(strings.Repeat(" ", audit.MaxKept) + text)); err == nil {
+			t.Error("taken")
+		}
+	})
+	t.Run("a handover that is none is refused, whatever the checkpoint", func(t *testing.T) {
+		bad := audit.Kept{Issuer: issuer, Checkpoint: handover.JWS, Keys: k.Keys, Handovers: []string{"x"}}
+		if _, _, err := bad.Open(); !errors.Is(err, audit.ErrCheckpoint) {
+			t.Errorf("got %v", err)
+		}
+	})
 	t.Run("a checkpoint that its keys do not lead to is refused", func(t *testing.T) {
 		lost := *k
 		lost.Handovers = nil

@@ -286,6 +286,48 @@ func TestStoredCheckpoints(t *testing.T) {
 			}
 		})
 	}
+	t.Run("one beyond the end that is none of ours", func(t *testing.T) {
+		for _, one := range []*trail{good.clone(), newTrail(t, by, 12, 4, 12)} {
+			one.checkpoints = append(one.checkpoints, audit.SignedCheckpoint{Sequence: 13, JWS: "x"})
+			if _, err := verify(t, one, by); !errors.Is(err, audit.ErrCheckpoint) {
+				t.Errorf("got %v", err)
+			}
+		}
+	})
+	t.Run("one of the event right after the last that holds names that event alone", func(t *testing.T) {
+		one := newTrail(t, by, 12, 4)
+		one.checkpoints = append(one.checkpoints, audit.SignedCheckpoint{Sequence: 5, JWS: signed(t, by, audit.Head{Sequence: 5, Hash: [32]byte{1}}, 4, nil).JWS})
+		_, err := verify(t, one, by)
+		faultAt(t, err, 5)
+		if !strings.Contains(err.Error(), "is not the event that") {
+			t.Errorf("says %v", err)
+		}
+	})
+	t.Run("without a key none passes", func(t *testing.T) {
+		for _, trust := range []*audit.Trust{nil, audit.NewTrust(issuer)} {
+			if _, err := audit.VerifyTrail(t.Context(), good, trust); err == nil || audit.IsFault(err) {
+				t.Errorf("got %v", err)
+			}
+		}
+	})
+	t.Run("a trail that cannot be read is no fault of the chain", func(t *testing.T) {
+		for _, what := range []string{"head", "events", "checkpoints"} {
+			if _, err := audit.VerifyTrail(t.Context(), &broken{good, what}, audit.NewTrust(issuer, by.Public())); !errors.Is(err, errBroken) || audit.IsFault(err) {
+				t.Errorf("%s: got %v", what, err)
+			}
+		}
+	})
+	t.Run("one that comes after its event has passed is refused", func(t *testing.T) {
+		v := audit.NewVerification(audit.Head{})
+		for _, e := range good.events[:3] {
+			if err := v.Event(e); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := v.Checkpoint(audit.Checkpoint{Head: audit.Head{Sequence: 2, Hash: good.events[1].Hash}}); err == nil {
+			t.Error("taken")
+		}
+	})
 	t.Run("a chain of many pages", func(t *testing.T) {
 		large := newTrail(t, by, 2500, 999, 1000, 1001, 2000, 2500)
 		if r, err := verify(t, large, by); err != nil || r.Checkpoints != 5 || r.Vouched != 2500 {
@@ -301,6 +343,35 @@ func TestStoredCheckpoints(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+var errBroken = errors.New("broken")
+
+// broken is a trail of which one part cannot be read.
+type broken struct {
+	*trail
+	what string
+}
+
+func (b *broken) Head(ctx context.Context) (audit.Head, error) {
+	if b.what == "head" {
+		return audit.Head{}, errBroken
+	}
+	return b.trail.Head(ctx)
+}
+
+func (b *broken) Events(ctx context.Context, after int64, limit int) ([]audit.Event, error) {
+	if b.what == "events" {
+		return nil, errBroken
+	}
+	return b.trail.Events(ctx, after, limit)
+}
+
+func (b *broken) Checkpoints(ctx context.Context, after int64, limit int) ([]audit.SignedCheckpoint, error) {
+	if b.what == "checkpoints" {
+		return nil, errBroken
+	}
+	return b.trail.Checkpoints(ctx, after, limit)
 }
 
 // growing shows the last event only after the events were once read to the end.

@@ -353,7 +353,14 @@ func (m *Maker) Refresh(ctx context.Context) error {
 		return err
 	}
 	defer func() { <-m.making }()
-	before := m.known.Load().newest
+	keys, err := loadKeys(ctx, m.Ring)
+	if err != nil || len(keys) == 0 { // without a key nothing was signed
+		return err
+	}
+	k := *m.known.Load()
+	k.keys = keys
+	m.known.Store(&k)
+	before := k.newest
 	_, _, last, err := m.load(ctx)
 	if err != nil || last == nil || before != nil && last.Sequence <= before.Sequence {
 		return err
