@@ -92,6 +92,10 @@ func newSessions(dsn string, o Options) (*sessions, error) {
 	if config.ConnectTimeout == 0 || config.ConnectTimeout > patience {
 		config.ConnectTimeout = patience
 	}
+	if len(config.Fallbacks) > 0 && config.ValidateConnect == nil {
+		// Of several hosts the primary is looked for; begin says of one why not.
+		config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsPrimary
+	}
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "holdfast"
 	}

@@ -124,6 +124,29 @@ func TestPostgresRefuses(t *testing.T) {
 	})
 }
 
+func TestPostgresHosts(t *testing.T) {
+	standby, primary := postgrestest.Start(t), postgrestest.Start(t)
+	standby.Fresh(t) // of the same name
+	if err := standby.Standby(true); err != nil {
+		t.Fatal(err)
+	}
+	dsn := primary.Fresh(t)
+	both := strings.Replace(dsn, "127.0.0.1:", fmt.Sprintf("127.0.0.1:%d,127.0.0.1:", standby.Port()), 1)
+	s := open(t, both)
+	if err := createOrganisation(s, "o"); err != nil {
+		t.Errorf("of two hosts, the primary is not found: %v", err)
+	}
+	if head, err := open(t, dsn).Head(t.Context()); err != nil || head.Sequence != 1 {
+		t.Errorf("%v, %v", head, err)
+	}
+	if err := primary.Standby(true); err != nil {
+		t.Fatal(err)
+	}
+	if err := createOrganisation(s, "p"); err == nil {
+		t.Error("two standbys take a change")
+	}
+}
+
 func TestPostgresPassword(t *testing.T) {
 	pg := postgrestest.Start(t)
 	pg.Execute(t, "postgres", "CREATE ROLE app LOGIN PASSWORD 'secret'", "GRANT CREATE ON DATABASE postgres TO app")
