@@ -33,3 +33,15 @@ func (c *Client) EndTrustAnchor(ctx context.Context, organisation, id, verb stri
 func anchors(organisation string) string {
 	return "/organisations" + segment(organisation) + "/trust-anchors"
 }
+
+// RevokeTrustedCertificate revokes a certificate of a trust anchor for one
+// application, by its x5t#S256.
+func (c *Client) RevokeTrustedCertificate(ctx context.Context, clientID, x5t string) (admin.Credential, error) {
+	return post[admin.Credential](ctx, c, "/applications"+segment(clientID)+"/trusted-certificates"+segment(x5t)+"/revoke", nil)
+}
+
+// RevokePublishedKey revokes a key at the application's jwks_uri, by its RFC 7638
+// thumbprint.
+func (c *Client) RevokePublishedKey(ctx context.Context, clientID, jkt string) (admin.Credential, error) {
+	return post[admin.Credential](ctx, c, "/applications"+segment(clientID)+"/published-keys"+segment(jkt)+"/revoke", nil)
+}

@@ -121,6 +121,11 @@ func (b *builder) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if op.Roots != "" { // before anything that the configuration has to read
+		if err := replaceFile(b.ca(), []byte(op.Roots)); err != nil {
+			return err
+		}
+	}
 	srv, err := server.Open(ctx, cfg, b.process)
 	if err != nil {
 		return err

@@ -24,7 +24,10 @@ listen:
   admin: %q
 database: %q
 key_encryption_key_file: %q
-`, localURL(l.public), localURL(l.mtls), localURL(l.admin), l.public.Addr(), l.mtls.Addr(), l.admin.Addr(), p.database(), p.in("key-encryption.key"))
+jwks_uri:
+  allow_networks: ["127.0.0.0/8", "::1/128"]
+  ca_file: %q
+`, localURL(l.public), localURL(l.mtls), localURL(l.admin), l.public.Addr(), l.mtls.Addr(), l.admin.Addr(), p.database(), p.in("key-encryption.key"), p.ca())
 	return b.Bytes()
 }
 

@@ -79,6 +79,11 @@ func TestOpenRefuses(t *testing.T) {
 		"another key-encryption key": {func(t *testing.T, cfg *config.Serve) {
 			write(t, cfg.KeyEncryptionKeyFile, strings.Repeat("0f", 32)+"\n", 0o600)
 		}, isError[*server.OtherKeyError], "does not open the keys in"},
+		"advisory 30: CAs for jwks_uri that are not there": {func(_ *testing.T, cfg *config.Serve) { cfg.JWKSURI.CAFile = "/none/ca.pem" }, nil, "jwks_uri.ca_file: "},
+		"advisory 30: CAs for jwks_uri in an empty file": {func(t *testing.T, cfg *config.Serve) {
+			cfg.JWKSURI.CAFile = filepath.Join(filepath.Dir(cfg.Database), "no-ca")
+			write(t, cfg.JWKSURI.CAFile, "", 0o600)
+		}, nil, "jwks_uri.ca_file: "},
 		"a TLS certificate that is not there": {func(_ *testing.T, cfg *config.Serve) {
 			cfg.TLS = config.ServeTLS{CertificateFile: "/none/tls.crt", KeyFile: "/none/tls.key"}
 		}, nil, "TLS certificate /none/tls.crt"},
