@@ -56,10 +56,17 @@ func TestCredentialsWithoutRecord(t *testing.T) {
 		write(t, filepath.Join(dir, name), string(data))
 		return key, filepath.Join(dir, name)
 	}
+	// A change is in force at the gateway within 2 s.
 	opens := func(t *testing.T, c dev.FileClient, want bool) {
 		t.Helper()
-		if status, err := tryOpen(t, f, c); (err == nil && status == http.StatusOK) != want {
-			t.Errorf("%s opens its API: %d, %v", c.ClientID, status, err)
+		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+			status, err := tryOpen(t, f, c)
+			if (err == nil && status == http.StatusOK) == want {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%s opens its API: %d, %v", c.ClientID, status, err)
+			}
 		}
 	}
 
