@@ -56,6 +56,9 @@ type Authority struct {
 	state    atomic.Pointer[state]
 	lists    atomic.Pointer[map[string]*CRL] // by issuer: the newest that was seen
 	changing sync.Mutex                      // held while state or lists are replaced
+
+	publishing sync.Mutex       // held while lists are looked at and signed
+	looked     map[string]int64 // guarded by publishing; by issuer: the change up to which its list is true
 }
 
 // state is what the keyring held when it was looked at last.
@@ -160,7 +163,7 @@ func Open(ctx context.Context, c Config) (*Authority, error) {
 	if err := checkTrustDomain(c.TrustDomain); err != nil {
 		return nil, err
 	}
-	a := &Authority{Config: c}
+	a := &Authority{Config: c, looked: map[string]int64{}}
 	if err := a.Reload(ctx); err != nil {
 		return nil, err
 	}

@@ -20,7 +20,8 @@ const (
 	listFresh = time.Hour
 	// listPoll is how often a node looks for lists that other nodes made, and for
 	// ones that are no longer fresh.
-	listPoll = time.Second
+	listPoll  = time.Second
+	listPause = 100 * time.Millisecond
 	// listAlarm is how long before its end a list is too old.
 	listAlarm = 12 * time.Hour
 )
@@ -38,6 +39,8 @@ func (a *Authority) CRL(issuer string) *CRL { return (*a.lists.Load())[issuer] }
 // before and, because it is at least the time in microseconds, above whatever a
 // database was restored from knew.
 func (a *Authority) Publish(ctx context.Context) error {
+	a.publishing.Lock()
+	defer a.publishing.Unlock()
 	now := a.Now()
 	var errs []error
 	for _, by := range a.state.Load().issuers {
@@ -55,9 +58,13 @@ func (a *Authority) publish(ctx context.Context, by issuer, now time.Time) error
 	if by.signer == nil {
 		return ErrUnavailable
 	}
-	d, ok, err := a.Store.DraftCRL(ctx, by.id, now, now.Add(-listFresh), now.UnixMicro())
-	if err != nil || !ok {
+	d, ok, err := a.Store.DraftCRL(ctx, by.id, now, now.Add(-listFresh), now.UnixMicro(), a.looked[by.id])
+	if err != nil {
 		return err
+	}
+	if !ok {
+		a.looked[by.id] = d.Sequence
+		return nil
 	}
 	if seen := a.CRL(by.id); seen != nil && d.Number <= seen.Number {
 		return ErrBehind
@@ -131,6 +138,9 @@ func (a *Authority) Run(ctx context.Context, d Changes, failed func(error)) erro
 	defer ticker.Stop()
 	ailing := false
 	for {
+		if wait(ctx, listPause) != nil { // changes that come together make one list
+			return nil
+		}
 		s := d.Current()
 		err := a.Publish(ctx)
 		if err != nil && ctx.Err() == nil && !ailing {

@@ -161,11 +161,11 @@ func (o *older) CRLNumbers(ctx context.Context) (map[string]int64, error) {
 	return numbers, err
 }
 
-func (o *older) DraftCRL(ctx context.Context, issuer string, now, fresh time.Time, least int64) (ca.Draft, bool, error) {
+func (o *older) DraftCRL(ctx context.Context, issuer string, now, fresh time.Time, least, looked int64) (ca.Draft, bool, error) {
 	if o.number > 0 {
 		return ca.Draft{Number: o.number + 1}, true, nil
 	}
-	return o.Store.DraftCRL(ctx, issuer, now, fresh, least)
+	return o.Store.DraftCRL(ctx, issuer, now, fresh, least, looked)
 }
 
 func TestListOfAStoreThatIsBehind(t *testing.T) {

@@ -111,10 +111,11 @@ type Store interface {
 	RemoveName(ctx context.Context, e audit.Event, organisation directory.OrganisationID, name string) error
 	Names(ctx context.Context, organisation directory.OrganisationID) ([]Name, error)
 
-	// DraftCRL takes a number for the issuer's next list, unless the last one is
-	// younger than fresh and still true: then ok is false. numbers begin at least
-	// at least.
-	DraftCRL(ctx context.Context, issuer string, now, fresh time.Time, least int64) (d Draft, ok bool, err error)
+	// DraftCRL takes a number for the issuer's next list, at least least, unless
+	// the last one is younger than fresh and still true: then ok is false. looked
+	// is the change up to which the caller has had that answer before; what it has
+	// now is d.Sequence.
+	DraftCRL(ctx context.Context, issuer string, now, fresh time.Time, least, looked int64) (d Draft, ok bool, err error)
 	// PublishCRL stores a list unless one with a higher number is there.
 	PublishCRL(ctx context.Context, c CRL) error
 	// CRLNumbers are those of the newest list of each issuer; CRL is that list.

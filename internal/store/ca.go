@@ -194,7 +194,10 @@ func (s *Store) OpenIntents(ctx context.Context, issuer string, until time.Time)
 	err := s.readers.QueryRowContext(ctx, queryAnyOldIntents, micros(until)).Scan(&old)
 	if err == nil && old > 0 {
 		err = s.write(ctx, func(tx *sql.Tx) error {
-			_, err := tx.Exec(queryAdoptIntents, issuer, []byte{}, micros(until))
+			if _, err := tx.Exec(queryAdoptIntents, issuer, []byte{}, micros(until)); err != nil {
+				return err
+			}
+			_, err := tx.Exec(queryFinishOld)
 			return err
 		})
 	}
@@ -299,15 +302,15 @@ type touched struct {
 const entryLife = 2 * ca.ListLife
 
 // DraftCRL is ca.Store's.
-func (s *Store) DraftCRL(ctx context.Context, issuer string, now, fresh time.Time, least int64) (d ca.Draft, ok bool, err error) {
+func (s *Store) DraftCRL(ctx context.Context, issuer string, now, fresh time.Time, least, looked int64) (d ca.Draft, ok bool, err error) {
 	// Looking costs readers only; most looks find nothing to do.
 	var l listing
 	err = s.read(ctx, func(tx *sql.Tx) error {
-		l, err = lookAtList(ctx, tx, issuer, fresh)
+		l, err = lookAtList(ctx, tx, issuer, fresh, looked)
 		return err
 	})
 	if err != nil || !l.due {
-		return ca.Draft{}, false, wrap("look at the list of revoked certificates", err)
+		return ca.Draft{Sequence: l.head}, false, wrap("look at the list of revoked certificates", err)
 	}
 	err = s.write(ctx, func(tx *sql.Tx) error {
 		d, ok = ca.Draft{}, false
@@ -318,7 +321,7 @@ func (s *Store) DraftCRL(ctx context.Context, issuer string, now, fresh time.Tim
 		if err := tx.QueryRow(queryNextCRL, issuer, least).Scan(&d.Number); err != nil {
 			return err
 		}
-		l, err := lookAtList(ctx, tx, issuer, fresh)
+		l, err := lookAtList(ctx, tx, issuer, fresh, looked)
 		if err != nil {
 			return err
 		}
@@ -372,7 +375,7 @@ type mark struct {
 
 // lookAtList finds out whether the issuer's list is to be made anew: there is
 // none, it is older than fresh, or certificates have ended since, or come back.
-func lookAtList(ctx context.Context, tx *sql.Tx, issuer string, fresh time.Time) (l listing, err error) {
+func lookAtList(ctx context.Context, tx *sql.Tx, issuer string, fresh time.Time, looked int64) (l listing, err error) {
 	head, err := scanHead(tx.QueryRowContext(ctx, queryHead))
 	if err != nil {
 		return l, err
@@ -382,14 +385,21 @@ func lookAtList(ctx context.Context, tx *sql.Tx, issuer string, fresh time.Time)
 	case errors.Is(err, sql.ErrNoRows):
 	case err != nil:
 		return l, err
-	case head.Sequence < sequence:
-		return l, ca.ErrBehind
 	}
 	l.head, l.due = head.Sequence, published == 0 || fromMicros(made).Before(fresh)
-	if sequence == head.Sequence {
+	switch since := max(sequence, looked); {
+	case since > head.Sequence:
+		return l, ca.ErrBehind
+	case since == head.Sequence:
 		return l, nil
+	default:
+		return l.changes(ctx, tx, issuer, since)
 	}
-	all, err := collect(ctx, tx, scanTouched, queryTouched, issuer, sequence)
+}
+
+// changes adds what has happened to the issuer's certificates since.
+func (l listing) changes(ctx context.Context, tx *sql.Tx, issuer string, since int64) (listing, error) {
+	all, err := collect(ctx, tx, scanTouched, queryTouched, issuer, since)
 	if err != nil {
 		return l, err
 	}
@@ -400,7 +410,7 @@ func lookAtList(ctx context.Context, tx *sql.Tx, issuer string, fresh time.Time)
 		}
 	}
 	var n int // marked already: abandoned, or in a list that could not be signed
-	if err := tx.QueryRowContext(ctx, queryAnyEnded, issuer, sequence).Scan(&n); err != nil {
+	if err := tx.QueryRowContext(ctx, queryAnyEnded, issuer, since).Scan(&n); err != nil {
 		return l, err
 	}
 	l.due = l.due || len(l.marks) > 0 || n > 0

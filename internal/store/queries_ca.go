@@ -23,7 +23,9 @@ const (
 SELECT i.serial, CAST($1 AS TEXT), 'client_transport', a.organisation, i.client_id, i.credential_id, '', i.csr_hash, i.tbs_hash, '', i.at, 0, COALESCE(k.not_after, i.at + 7776000000000), CASE i.finished WHEN 1 THEN 'issued' ELSE 'begun' END, 0, COALESCE(k.certificate, $2), 0, 0, 0
 FROM intents i JOIN applications a ON a.client_id = i.client_id LEFT JOIN credentials k ON k.id = i.credential_id
 WHERE (i.finished = 1 OR i.finished = 0 AND i.at <= $3) AND NOT EXISTS (SELECT 1 FROM certificates c WHERE c.serial = i.serial)`
-	queryAnyOldIntents   = `SELECT COUNT(*) FROM intents i WHERE (i.finished = 1 OR i.finished = 0 AND i.at <= $1) AND NOT EXISTS (SELECT 1 FROM certificates c WHERE c.serial = i.serial)`
+	queryAnyOldIntents = `SELECT COUNT(*) FROM intents i WHERE (i.finished = 1 OR i.finished = 0 AND i.at <= $1) AND NOT EXISTS (SELECT 1 FROM certificates c WHERE c.serial = i.serial AND (c.state <> 'begun' OR i.finished = 0))`
+	// One that was taken over while it was open, and finished after all.
+	queryFinishOld       = `UPDATE certificates SET state = 'issued', certificate = (SELECT k.certificate FROM credentials k WHERE k.id = certificates.credential_id) WHERE state = 'begun' AND serial IN (SELECT i.serial FROM intents i JOIN credentials k2 ON k2.id = i.credential_id WHERE i.finished = 1)`
 	queryAbandonOld      = `UPDATE intents SET finished = 2 WHERE serial = $1 AND finished = 0`
 	queryCountOldIntents = `SELECT COUNT(*) FROM intents WHERE serial = $1 AND finished = 1`
 

@@ -187,7 +187,7 @@ var now = at.Add(time.Minute)
 
 func draft(t *testing.T, w *world, issuer string, want bool) ca.Draft {
 	t.Helper()
-	d, ok, err := w.DraftCRL(context.Background(), issuer, now, now.Add(-time.Hour), 0)
+	d, ok, err := w.DraftCRL(context.Background(), issuer, now, now.Add(-time.Hour), 0, 0)
 	must(t, err)
 	if ok != want {
 		t.Fatalf("a list is due: %t", ok)
@@ -248,6 +248,24 @@ func runCRL(t *testing.T, fresh func(t *testing.T) Database) {
 			t.Fatalf("%+v", d)
 		}
 	})
+	t.Run("what was looked at already is not looked at again, what came since is", func(t *testing.T) {
+		w := newWorld(t, fresh)
+		for _, serial := range []string{"0a", "0b"} {
+			must(t, begin(ctx, w.Store, intentOf(serial, serial[1])))
+			must(t, finish(ctx, w.Store, serial))
+		}
+		publish(t, w, "ca1", draft(t, w, "ca1", true))
+		must(t, w.CreateOrganisation(ctx, event("organisation.created", "o"), directory.Organisation{ID: "o", Name: "O", State: directory.Active}))
+		seen, ok, err := w.DraftCRL(ctx, "ca1", now, now.Add(-time.Hour), 0, 0)
+		head, headErr := w.Head(ctx)
+		if must(t, errors.Join(err, headErr)); ok || seen.Sequence != head.Sequence {
+			t.Fatalf("%+v, %t, head %d", seen, ok, head.Sequence)
+		}
+		endCredential(t, w, "0b", directory.Revoked)
+		if d, ok, err := w.DraftCRL(ctx, "ca1", now, now.Add(-time.Hour), 0, seen.Sequence); err != nil || !ok || len(d.Entries) != 1 {
+			t.Fatalf("%+v, %t, %v", d, ok, err)
+		}
+	})
 	t.Run("an abandoned serial is on its issuer's list and no other", func(t *testing.T) {
 		w := newWorld(t, fresh)
 		must(t, begin(ctx, w.Store, intentOf("0a", 1)))
@@ -269,7 +287,7 @@ func runCRLNumbers(t *testing.T, fresh func(t *testing.T) Database) {
 		w := newWorld(t, fresh)
 		old := draft(t, w, "ca1", true)
 		second := w.open(t)
-		d, ok, err := second.DraftCRL(ctx, "ca1", now, now, 1_000_000)
+		d, ok, err := second.DraftCRL(ctx, "ca1", now, now, 1_000_000, 0)
 		if err != nil || !ok || d.Number != 1_000_000 {
 			t.Fatalf("%+v, %v", d, err)
 		}
@@ -282,7 +300,7 @@ func runCRLNumbers(t *testing.T, fresh func(t *testing.T) Database) {
 		if c, err := second.CRL(ctx, "ca1"); err != nil || c.Number != d.Number || !c.ThisUpdate.Equal(now) || c.DER[0] != byte(d.Number&0xff) {
 			t.Fatalf("%+v, %v", c, err)
 		}
-		d, ok, err = w.DraftCRL(ctx, "ca1", now.Add(2*time.Hour), now.Add(time.Hour), 5)
+		d, ok, err = w.DraftCRL(ctx, "ca1", now.Add(2*time.Hour), now.Add(time.Hour), 5, 0)
 		if err != nil || !ok || d.Number != 1_000_001 {
 			t.Fatalf("%+v, %v", d, err)
 		}
@@ -293,7 +311,7 @@ func runCRLNumbers(t *testing.T, fresh func(t *testing.T) Database) {
 		must(t, abandon(ctx, w.Store, "0a"))
 		end := at.AddDate(0, 0, 7)
 		for after, n := range map[time.Duration]int{2*ca.ListLife - time.Second: 1, 2 * ca.ListLife: 0} {
-			d, ok, err := w.DraftCRL(ctx, "ca1", end.Add(after), end.Add(after), 0)
+			d, ok, err := w.DraftCRL(ctx, "ca1", end.Add(after), end.Add(after), 0, 0)
 			if err != nil || !ok || len(d.Entries) != n {
 				t.Errorf("%v after its end: %+v, %v", after, d, err)
 			}
