@@ -17,6 +17,7 @@ import (
 	"errors"
 	"net/url"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -313,6 +314,20 @@ func TestCSRRefused(t *testing.T) {
 	if open, err := w.store.OpenIntents(t.Context(), "", w.now); err != nil || len(open) != 0 {
 		t.Errorf("a refused CSR left an intent: %v, %v", open, err)
 	}
+	t.Run("advisory 3: white space around PEM is nothing, whatever else is there is refused", func(t *testing.T) {
+		text := string(block("CERTIFICATE REQUEST", csr(t, newKey(t, jose.ES256))))
+		for name, c := range map[string]struct {
+			text string
+			good bool
+		}{
+			"blanks before": {" \n\t\n" + text, true}, "CRLF": {strings.ReplaceAll(text, "\n", "\r\n"), true}, "line breaks after": {text + "\r\n\n", true},
+			"BOM": {"\ufeff" + text, false}, "text after": {text + "x", false}, "base64 without its lines": {strings.ReplaceAll(text, "-----", ""), false},
+		} {
+			if _, err := w.issue([]byte(c.text), time.Hour); (err == nil) != c.good || err != nil && !errors.Is(err, directory.ErrInvalid) {
+				t.Errorf("advisory 3: %s: %v", name, err)
+			}
+		}
+	})
 	t.Run("PEM, with what an extension request asks beside names", func(t *testing.T) {
 		request := csr(t, key, func(r *x509.CertificateRequest) {
 			r.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 19}, Critical: true, Value: []byte{0x30, 3, 1, 1, 0xff}}}

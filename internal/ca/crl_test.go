@@ -12,6 +12,7 @@ import (
 	"math/big"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -530,4 +531,56 @@ func TestImport(t *testing.T) {
 			t.Errorf("%s: signed by %v", name, c.Subject)
 		}
 	}
+}
+
+// TestListIsInForce: a revocation on one node is on the list that another serves
+// within two seconds.
+func TestListIsInForce(t *testing.T) {
+	i := newInstallation(t)
+	second, err := store.Open(t.Context(), filepath.Join(i.folder, "holdfast.db"), store.Options{Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = second.Close() })
+	other := i.open(second)
+	there, err := directory.Open(t.Context(), second, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	issued, err := i.issue(csr(t, newKey(t, jose.ES256)), time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i.refresh()
+	ctx, stop := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	failed := func(err error) { t.Error(err) }
+	running.Go(func() { _ = i.ca.Run(ctx, i.dir, failed) })
+	running.Go(func() { _ = other.Run(ctx, there, failed) })
+	running.Go(func() { _ = there.Run(ctx) })
+	defer running.Wait()
+	defer stop()
+	lists := func(a *ca.Authority) bool {
+		c := a.CRL(a.Issuers()[0].ID)
+		if c == nil {
+			return false
+		}
+		l, err := x509.ParseRevocationList(c.DER)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, ok := listed(l, issued.Serial)
+		return ok
+	}
+	if err := i.dir.SetCredentialState(t.Context(), "operator", issued.Credential.ID, directory.Revoked); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	for !lists(i.ca) || !lists(other) {
+		if time.Since(start) > 2*time.Second {
+			t.Fatalf("after 2 s: here %t, there %t", lists(i.ca), lists(other))
+		}
+		time.Sleep(5 * time.Millisecond) // between two looks
+	}
+	t.Logf("after %v", time.Since(start))
 }
