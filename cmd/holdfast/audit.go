@@ -302,11 +302,18 @@ func reportText(r audit.Report) string {
 	case r.Checkpoints == 0:
 		b.WriteString("; no checkpoint vouches for them")
 	case r.Vouched == r.Head.Sequence:
-		fmt.Fprintf(&b, ", all of them under %d checkpoints", r.Checkpoints)
+		fmt.Fprintf(&b, ", all of them under %s", checkpoints(r.Checkpoints))
 	default:
-		fmt.Fprintf(&b, ", up to %d under %d checkpoints", r.Vouched, r.Checkpoints)
+		fmt.Fprintf(&b, ", up to %d under %s", r.Vouched, checkpoints(r.Checkpoints))
 	}
 	return b.String()
+}
+
+func checkpoints(n int) string {
+	if n == 1 {
+		return "1 checkpoint"
+	}
+	return fmt.Sprintf("%d checkpoints", n)
 }
 
 func reportJSON(w io.Writer, r audit.Report) error {

@@ -286,6 +286,12 @@ func TestStoredCheckpoints(t *testing.T) {
 			}
 		})
 	}
+	t.Run("one that was kept and is stored counts once", func(t *testing.T) {
+		r, err := verify(t, good, by, signed(t, by, audit.Head{Sequence: 9, Hash: good.events[8].Hash}, 4, nil))
+		if err != nil || r.Checkpoints != 2 {
+			t.Errorf("%+v, %v", r, err)
+		}
+	})
 	t.Run("one beyond the end that is none of ours", func(t *testing.T) {
 		for _, one := range []*trail{good.clone(), newTrail(t, by, 12, 4, 12)} {
 			one.checkpoints = append(one.checkpoints, audit.SignedCheckpoint{Sequence: 13, JWS: "x"})

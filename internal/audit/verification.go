@@ -71,8 +71,10 @@ func (v *Verification) meet(c Checkpoint) error {
 		}
 		return &ChainError{first, fmt.Sprintf("or one after it, up to %d, is not what the checkpoint of event %d was signed over: it was written anew", c.Sequence, c.Sequence)}
 	}
+	if c.Sequence > v.vouched { // the one that was kept may be stored, too
+		v.covering++
+	}
 	v.vouched = c.Sequence
-	v.covering++
 	return nil
 }
 
