@@ -71,6 +71,21 @@ func TestTokenErrors(t *testing.T) {
 		}),
 	)
 	runTable(t, rows, func(t testing.TB, a *application) *request { return a.tokenRequest(t) })
+	t.Run("RFC 6749 §3.2: parameters that nobody knows are ignored", func(t *testing.T) {
+		w := start(t)
+		a := w.application(t, byKey)
+		r := a.tokenRequest(t)
+		for _, name := range []string{"authorization_details", "audience", "request_uri", "sesame"} {
+			r.form.Set(name, `[{"type":"payment"}]`)
+		}
+		got := w.send(t, r)
+		if got.status != http.StatusOK || len(got.json) != 4 { // access_token, token_type, expires_in, scope
+			t.Fatal(got)
+		}
+		if _, payload := parts(t, got.text("access_token")); payload["authorization_details"] != nil || payload["sesame"] != nil || payload["aud"] != a.payments {
+			t.Errorf("%v", payload)
+		}
+	})
 	t.Run("nonce missing", func(t *testing.T) {
 		w := start(t)
 		a := w.application(t, byKey, func(n *admin.NewApplication) { n.RequireNonce = true })
@@ -115,6 +130,7 @@ func checkIntrospection(t *testing.T, w *world, server *resourceServer, a *appli
 	r := server.introspection(t, token)
 	r.header.Set("DPoP", "sesame") // the proof is the resource's affair, not ours (RFC 9449 section 6.2)
 	r.form.Set("token_type_hint", "refresh_token")
+	r.header.Set("Accept", "application/token-introspection+jwt") // RFC 9701, which is not built
 	got := w.send(t, r)
 	if got.status != 200 || got.header.Get("Content-Type") != "application/json" || got.header.Get("Cache-Control") != "no-store" {
 		t.Error(got)
