@@ -22,6 +22,9 @@ import (
 // which snapshots, nodes and the feed go by, and those of certificate lists.
 const Ahead = 1_000_000_000
 
+// restorePatience is how long one statement may take: every record changes.
+const restorePatience = 10 * time.Minute
+
 // maxSnapshot bounds a gateway's snapshot, in bytes.
 const maxSnapshot = 1 << 30
 
@@ -88,7 +91,7 @@ type LostChange struct {
 // Restore puts a copy of a database in its place, or marks one that is there: what
 // was used, revoked or given out since the copy was made does not come back.
 func Restore(ctx context.Context, cfg *config.Serve, from RestoreFrom) (r Restored, err error) {
-	how := store.Options{Now: from.Now, PasswordFile: cfg.DatabasePasswordFile}
+	how := store.Options{Now: from.Now, PasswordFile: cfg.DatabasePasswordFile, Patience: restorePatience}
 	if from.Backup == "" {
 		return restoreInPlace(ctx, cfg, how, from)
 	}

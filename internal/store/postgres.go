@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -103,7 +104,7 @@ func newSessions(dsn string, o Options) (*sessions, error) {
 	if strings.HasPrefix(config.Host, "/") { // a folder with a Unix socket
 		name = url.URL{Scheme: "postgres", Path: "/" + config.Database, RawQuery: "host=" + config.Host}
 	}
-	s := &sessions{config: config, name: name.String(), schema: namespace, passwordFile: o.PasswordFile, readOnly: o.ReadOnly, patience: patience}
+	s := &sessions{config: config, name: name.String(), schema: namespace, passwordFile: o.PasswordFile, readOnly: o.ReadOnly, patience: cmp.Or(o.Patience, patience)}
 	if err := s.verified(); err != nil {
 		return nil, err
 	}

@@ -88,3 +88,15 @@ const (
 	queryUse       = `INSERT INTO used (key, until) VALUES ($1, $2) ON CONFLICT DO NOTHING`
 	queryPruneUsed = `DELETE FROM used WHERE key >= $1 AND key < $2 AND until < $3`
 )
+
+// queriesTouchAll make every record one that was changed last.
+var queriesTouchAll = []string{
+	`UPDATE organisations SET changed = $1`,
+	`UPDATE applications SET changed = $1`,
+	`UPDATE resources SET changed = $1`,
+	`UPDATE roles SET changed = $1`,
+	`UPDATE instances SET changed = $1`,
+	`UPDATE credentials SET changed = $1`,
+	`UPDATE revoked_tokens SET changed = $1`,
+	`UPDATE revoked_keys SET changed = $1`,
+}

@@ -58,6 +58,12 @@ func (s *Store) Recover(ctx context.Context, r Recovery) (voided map[string]int6
 		if err := putRecords(tx, e.Sequence, r.Records); err != nil {
 			return err
 		}
+		// Whoever followed the lost database may know other states by these numbers.
+		for _, query := range queriesTouchAll {
+			if _, err := tx.Exec(query, e.Sequence); err != nil {
+				return fmt.Errorf("make all records new: %w", err)
+			}
+		}
 		for _, t := range r.Records.Revoked {
 			if err := add(tx, queryAddRevoked, t.ID, micros(t.Expires), e.Sequence); err != nil && !errors.Is(err, directory.ErrExists) {
 				return fmt.Errorf("store revocation of a token: %w", err)

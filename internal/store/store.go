@@ -38,6 +38,9 @@ type Options struct {
 	// ReadOnly changes nothing, the schema included: a database of an older one is
 	// ErrOlderSchema.
 	ReadOnly bool
+	// Patience is how long PostgreSQL may take for a statement; 0 is 2 s, as is right
+	// for whoever serves.
+	Patience time.Duration
 	// PasswordFile has the password for PostgreSQL, read at each connection; "" for
 	// what the URL, PGPASSWORD and PGPASSFILE say.
 	PasswordFile string
