@@ -41,6 +41,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 		{"crl", runCRL},
 		{"meta", runMeta},
 		{"uses", runUses},
+		{"registration", runRegistration},
 		{"pruning", runPruning},
 		{"recover", runRecover},
 		{"nodes", runNodes},
