@@ -117,6 +117,9 @@ func newWorld() (*world, error) {
 // knowledge is not old.
 func (w *world) advance(d time.Duration) error {
 	w.clock.at.Add(int64(d / time.Second))
+	if err := w.stack.Refresh(context.Background()); err != nil {
+		return err
+	}
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		res, err := w.plain.Get(w.file.AdminURL + "/readyz")
 		if err != nil {

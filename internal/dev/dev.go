@@ -208,6 +208,9 @@ func (s *Stack) File() File { return s.file }
 // UpstreamURL is where the API behind the gateway is, without the gateway.
 func (s *Stack) UpstreamURL() string { return s.upstream }
 
+// Refresh has the server ask its database now.
+func (s *Stack) Refresh(ctx context.Context) error { return s.server.Refresh(ctx) }
+
 // Routes are the patterns of every route of the server's listeners, by the
 // listener's name.
 func (s *Stack) Routes() map[string][]string { return s.server.Routes() }
