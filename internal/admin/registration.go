@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"time"
 
@@ -203,6 +204,9 @@ func (a *api) createStatement(ctx context.Context, caller Caller, in *createStat
 		Organisation: directory.OrganisationID(in.ID), Metadata: in.Body.Metadata, Life: time.Duration(in.Body.LifeSeconds) * time.Second,
 		OneTime: in.Body.OneTime, Standalone: in.Body.Standalone, Uses: in.Body.Uses, Within: caller.Role == directory.OrganisationOperator,
 	})
+	if invalid, ok := errors.AsType[*directory.InvalidError](err); ok && invalid.Field == "body" { // of a registration, which this is not
+		err = &directory.InvalidError{Field: "metadata", Reason: invalid.Reason}
+	}
 	if err != nil {
 		return nil, err
 	}
