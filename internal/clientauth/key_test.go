@@ -2,6 +2,8 @@ package clientauth_test
 
 import (
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
 	"testing"
@@ -147,6 +149,16 @@ func TestCertificateOfARegisteredKeyRefused(t *testing.T) {
 		w := world(t)
 		key, _ := registered(w, "tls", "a")
 		_, err := connect(w, "tls", w.OwnCertificate(key, "x").Certificate)
+		refused(t, err, oauth.InvalidClient, clientauth.ReasonCertificateUnknown)
+	})
+	t.Run("a key of a kind that nobody can register", func(t *testing.T) {
+		w := world(t)
+		registered(w, "self", "a")
+		key, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = connect(w, "self", w.OwnCertificate(key, "x").Certificate)
 		refused(t, err, oauth.InvalidClient, clientauth.ReasonCertificateUnknown)
 	})
 	t.Run("advisory 31: a look-alike of another key", func(t *testing.T) {

@@ -5,11 +5,75 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"errors"
 	"net/netip"
 	"testing"
 
 	"github.com/holdfast-auth/holdfast/internal/directory"
 )
+
+func TestName(t *testing.T) {
+	tlv := func(first byte, value string) string {
+		return string(append([]byte{first, byte(len(value))}, value...))
+	}
+	names := func(all ...string) string {
+		text := ""
+		for _, n := range all {
+			text += n
+		}
+		return tlv(0x30, text)
+	}
+	const dns, uri, mail, ip = 0x82, 0x86, 0x81, 0x87
+	name := func(kind directory.NameKind, value string) directory.TLSName {
+		return directory.TLSName{Kind: kind, Value: value}
+	}
+	client := name(directory.NameDNS, "client.example")
+	good := tlv(dns, "client.example")
+	cases := []struct {
+		name      string
+		extension string
+		want      directory.TLSName
+		found     bool
+		err       error
+	}{
+		{"the name", names(good), client, true, nil},
+		{"among others, also of kinds that are not compared", names(tlv(0xa0, "\x06\x01\x2a\xa0\x02\x05\x00"), tlv(0x88, "\x2a"), good), client, true, nil},
+		{"no names", names(), client, false, nil},
+		{"an empty name and nothing registered", names(tlv(dns, "")), name(directory.NameDNS, ""), false, nil},
+		{"the local part and another host", names(tlv(mail, "a@b.example")), name(directory.NameEmail, "a@c.example"), false, nil},
+		{"another local part", names(tlv(mail, "b@c.example")), name(directory.NameEmail, "a@c.example"), false, nil},
+		{"no local part", names(tlv(mail, "@c.example")), name(directory.NameEmail, "@c.example"), false, nil},
+		{"an address that is none", names(tlv(ip, "\x00\x00\x00\x00")), name(directory.NameIP, "nowhere"), false, nil},
+		{"the kind of no name", names(good), name("subject_dn", "client.example"), false, nil},
+
+		{"not ASN.1", "\x30", client, false, errNameStructure},
+		{"more after the sequence", names(good) + "\x05\x00", client, false, errNameStructure},
+		{"a set", "\x31" + names(good)[1:], client, false, errNameStructure},
+		{"a sequence of another class", "\x70" + names(good)[1:], client, false, errNameStructure},
+		{"a sequence that is not made of parts", "\x10" + names(good)[1:], client, false, errNameStructure},
+		{"a name that breaks off", tlv(0x30, good+"\x82\x05a"), client, false, errNameStructure},
+		{"a name of the universal class", names(good, tlv(0x16, "a")), client, false, errNameStructure},
+		{"a name made of parts", names(good, tlv(0xa2, "")), client, false, errNameStructure},
+		{"an address made of parts", names(good, tlv(0xa7, "\x05\x00\x05\x00")), client, false, errNameAddress},
+		{"an address with a mask", names(good, tlv(ip, "\x0a\x00\x00\x00\xff\x00\x00\x00")), client, false, errNameAddress},
+		{"an address of five bytes", names(good, tlv(ip, "\x0a\x00\x00\x00\xff")), client, false, errNameAddress},
+		{"advisory 28: a NUL", names(good, tlv(uri, "https://a.example/\x00")), client, false, errNameText},
+		{"beyond ASCII", names(good, tlv(dns, "\xe4.example")), client, false, errNameText},
+		{"DEL", names(good, tlv(mail, "a\x7f@a.example")), client, false, errNameText},
+		{"a wildcard", names(good, tlv(dns, "*.example")), client, false, errNameWildcard},
+		{"a wildcard for hosts of e-mail", names(good, tlv(mail, "a@*.example")), client, false, errNameWildcard},
+		{"a star in a local part and in a URI is no wildcard", names(good, tlv(mail, "*@a.example"), tlv(uri, "https://a.example/*")), client, true, nil},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			leaf := &x509.Certificate{Extensions: []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 15}}, {Id: subjectAltName, Value: []byte(c.extension)}}}
+			found, err := hasName(leaf, c.want)
+			if found != c.found || !errors.Is(err, c.err) {
+				t.Errorf("got %t, %v", found, err)
+			}
+		})
+	}
+}
 
 // FuzzName: of whatever stands in the extension, a name is found only if its very
 // bytes (for DNS and the host of an e-mail address: in any case) stand there under

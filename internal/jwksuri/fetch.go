@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -66,7 +65,7 @@ func (s *Source) get(ctx context.Context, uri string) ([]byte, http.Header, erro
 // plain says what went wrong in our words: those of net/http quote what the other
 // side sent, and that may be anybody's.
 func plain(err error) error {
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) {
+	if errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("no whole answer within %s", fetchTimeout)
 	}
 	if errors.Is(err, outbound.ErrForbidden) {

@@ -186,6 +186,15 @@ func TestFetchRefuses(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+	t.Run("a name that is not there", func(t *testing.T) {
+		s, _ := real(t, func(http.ResponseWriter, *http.Request) {})
+		s.http.Transport.(*http.Transport).DialContext = (&outbound.Dialer{Lookup: func(_ context.Context, name string) ([]netip.Addr, error) {
+			return nil, &net.DNSError{Err: "no such host", Name: name, Server: "secret"}
+		}}).DialContext
+		if _, _, err := s.fetch(t.Context(), "https://keys.example/"); err == nil || !strings.Contains(err.Error(), "no address was found") || strings.Contains(err.Error(), "secret") {
+			t.Errorf("got %v", err)
+		}
+	})
 	t.Run("nobody is there", func(t *testing.T) {
 		s, server := real(t, func(http.ResponseWriter, *http.Request) {})
 		server.Close()

@@ -42,8 +42,8 @@ type Source struct {
 
 // New fetches nothing: Run does.
 func New(c Config) (*Source, error) {
-	if c.Dialer == nil || c.Roots == nil || c.Now == nil {
-		return nil, errors.New("jwksuri: dialer, roots and clock are required")
+	if c.Dialer == nil || c.Now == nil {
+		return nil, errors.New("jwksuri: dialer and clock are required")
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -94,8 +94,8 @@ func (s *Source) Want(ctx context.Context, p Place, name string) bool {
 	if urge {
 		s.push(e, true)
 	}
-	if f == nil || patience <= 0 {
-		return false // nobody waits for a server that is slow
+	if patience <= 0 {
+		return false // nobody waits for a server that is slow, nor for nothing
 	}
 	end := time.NewTimer(patience)
 	defer end.Stop()

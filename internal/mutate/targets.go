@@ -25,6 +25,8 @@ func targets() []target {
 		{Package: "dpop"},
 		{Package: "mtls"},
 		{Package: "internal/token"},
+		{Package: "internal/outbound"},
+		{Package: "internal/jwksuri", Killers: []string{"internal/as"}},
 		{Package: "internal/clientauth", Killers: []string{"internal/as"}},
 		{Package: "internal/as", Killers: []string{"internal/server"}},
 		{Package: "verify", Killers: []string{"verify/httpmw", "internal/gateway"}},
@@ -35,6 +37,18 @@ func targets() []target {
 // equivalents may only hold checks that survive.
 func equivalents() []equivalent {
 	return []equivalent{
+		{
+			File: "internal/clientauth/name.go", Function: "generalNames", Source: "rest, err := asn1.Unmarshal(value, &sequence); err != nil",
+			Reason: "what cannot be read leaves the zero value, which is no sequence",
+		},
+		{
+			File: "internal/clientauth/name.go", Function: "generalNames", Source: "rest, err = asn1.Unmarshal(rest, &name); err != nil",
+			Reason: "what cannot be read leaves the zero value, whose class is another",
+		},
+		{
+			File: "internal/clientauth/published.go", Function: "Authenticator.AuthenticateRequest", Source: "r, ok := errors.AsType[*Refusal](err); !ok",
+			Reason: "every error of Authenticate is a *Refusal",
+		},
 		{
 			File: "internal/strictjson/scanner.go", Function: "scanner.array", Source: "more, err := s.more(']'); err != nil",
 			Reason: "with an error more is false, and the next operand returns the error as well",

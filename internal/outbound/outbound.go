@@ -103,11 +103,10 @@ func (p Policy) CheckHost(host string) error {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	last := host[strings.LastIndexByte(host, '.')+1:]
 	switch {
-	case host == "":
-		return ErrForbidden
 	case last == "localhost": // RFC 6761 section 6.3
 		return p.Check(netip.AddrFrom4([4]byte{127, 0, 0, 1}))
-	case strings.Trim(last, "0123456789") == "" || strings.HasPrefix(last, "0x"):
+	case strings.Trim(last, "0123456789") == "" || // nothing at all, too
+		strings.HasPrefix(last, "0x"):
 		return ErrForbidden // 127.1, 2130706433, 0x7f000001: what some resolvers take for an address
 	}
 	return nil

@@ -157,8 +157,13 @@ func TestDial(t *testing.T) {
 			t.Errorf("%s with loopback allowed: %v", host, err)
 		}
 	}
-	if err := dial(loopback, "unknown.example"); err == nil {
-		t.Error("a name without addresses")
+	if err := dial(loopback, "unknown.example"); err == nil || errors.Is(err, outbound.ErrForbidden) {
+		t.Errorf("a name without addresses: %v", err)
+	}
+	if _, err := (&outbound.Dialer{Policy: loopback, Lookup: lookup}).DialContext(t.Context(), "tcp", "no port"); err == nil || len(asked) > 9 {
+		t.Errorf("no address: %v", err)
+	} else if _, ok := errors.AsType[*net.AddrError](err); !ok {
+		t.Errorf("no address: %v", err)
 	}
 	if slices.Contains(asked, "127.0.0.1") {
 		t.Error("an address was looked up")
