@@ -97,6 +97,29 @@ func TestEnded(t *testing.T) {
 			m.ends(token, c.want)
 		})
 	}
+	for name, c := range map[string]struct {
+		id    directory.CredentialID
+		kind  directory.Kind
+		print string
+	}{
+		"a certificate of the organisation's own CA, revoked by thumbprint": {directory.UnregisteredCertificate("billing", thumbprint("theirs")), directory.TrustedCertificate, "theirs"},
+		"a key at a jwks_uri, revoked by thumbprint":                        {directory.UnregisteredKey("billing", thumbprint("theirs")), directory.PublishedKey, "theirs"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, m, token := newBook(world()...), newMirror(t), bound()
+			token.CredentialID = string(c.id)
+			m.follow(b, true)
+			m.ends(token, "") // it has no record, and needs none
+			d := credential(c.id, "billing", c.kind, directory.Revoked)
+			d.Credentials[0].Thumbprint = thumbprint(c.print)
+			b.append(d)
+			m.follow(b, false)
+			m.ends(token, "credential_revoked")
+			other := bound()
+			other.Confirmation.Certificate = thumbprint(c.print)
+			m.ends(other, "credential_revoked")
+		})
+	}
 	t.Run("a suspension that ends", func(t *testing.T) {
 		b, m := newBook(world()...), newMirror(t)
 		b.append(organisation("acme", directory.Suspended))
