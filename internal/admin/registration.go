@@ -22,7 +22,7 @@ func describeRegistration(d *door, a *api) {
 	op := func(method, path, summary string) huma.Operation {
 		o := huma.Operation{Method: method, Path: path, Summary: summary}
 		if method == http.MethodPost {
-			o.DefaultStatus = http.StatusNoContent
+			o.DefaultStatus = http.StatusOK
 		}
 		return o
 	}
@@ -128,6 +128,8 @@ type (
 		OrganisationPath
 		Body NewSoftwareStatement
 	}
+	initialTokenOutput     struct{ Body InitialAccessToken }
+	statementOutput        struct{ Body SoftwareStatement }
 	initialTokensOutput    struct{ Body Page[InitialAccessToken] }
 	madeInitialTokenOutput struct{ Body MadeInitialAccessToken }
 	statementsOutput       struct{ Body Page[SoftwareStatement] }
@@ -187,8 +189,12 @@ func (a *api) createInitialToken(ctx context.Context, caller Caller, in *createI
 	return &madeInitialTokenOutput{MadeInitialAccessToken{showInitialToken(&t), secret}}, nil
 }
 
-func (a *api) revokeInitialToken(ctx context.Context, caller Caller, in *ofOrganisationInput) (*struct{}, error) {
-	return &struct{}{}, a.Registration.RevokeInitialToken(ctx, caller.actor(), directory.OrganisationID(in.ID), in.Of)
+func (a *api) revokeInitialToken(ctx context.Context, caller Caller, in *ofOrganisationInput) (*initialTokenOutput, error) {
+	t, err := a.Registration.RevokeInitialToken(ctx, caller.actor(), directory.OrganisationID(in.ID), in.Of)
+	if err != nil {
+		return nil, err
+	}
+	return &initialTokenOutput{showInitialToken(&t)}, nil
 }
 
 func (a *api) listStatements(ctx context.Context, _ Caller, in *listOfOrganisationInput) (*statementsOutput, error) {
@@ -213,8 +219,12 @@ func (a *api) createStatement(ctx context.Context, caller Caller, in *createStat
 	return &madeStatementOutput{MadeSoftwareStatement{showStatement(&r), compact}}, nil
 }
 
-func (a *api) revokeStatement(ctx context.Context, caller Caller, in *ofOrganisationInput) (*struct{}, error) {
-	return &struct{}{}, a.Registration.RevokeStatement(ctx, caller.actor(), directory.OrganisationID(in.ID), in.Of)
+func (a *api) revokeStatement(ctx context.Context, caller Caller, in *ofOrganisationInput) (*statementOutput, error) {
+	r, err := a.Registration.RevokeStatement(ctx, caller.actor(), directory.OrganisationID(in.ID), in.Of)
+	if err != nil {
+		return nil, err
+	}
+	return &statementOutput{showStatement(&r)}, nil
 }
 
 func showInitialToken(t *registration.InitialToken) InitialAccessToken {

@@ -18,9 +18,8 @@ func (c *Client) InitialTokens(ctx context.Context, organisation string, p Page)
 }
 
 // RevokeInitialToken ends one.
-func (c *Client) RevokeInitialToken(ctx context.Context, organisation, id string) error {
-	_, err := post[struct{}](ctx, c, "/organisations"+segment(organisation)+"/initial-access-tokens"+segment(id)+"/revoke", nil)
-	return err
+func (c *Client) RevokeInitialToken(ctx context.Context, organisation, id string) (admin.InitialAccessToken, error) {
+	return post[admin.InitialAccessToken](ctx, c, "/organisations"+segment(organisation)+"/initial-access-tokens"+segment(id)+"/revoke", nil)
 }
 
 // CreateStatement has a software statement signed for the organisation; the answer
@@ -35,7 +34,6 @@ func (c *Client) Statements(ctx context.Context, organisation string, p Page) (a
 }
 
 // RevokeStatement ends one: nobody registers with it any more.
-func (c *Client) RevokeStatement(ctx context.Context, organisation, id string) error {
-	_, err := post[struct{}](ctx, c, "/organisations"+segment(organisation)+"/software-statements"+segment(id)+"/revoke", nil)
-	return err
+func (c *Client) RevokeStatement(ctx context.Context, organisation, id string) (admin.SoftwareStatement, error) {
+	return post[admin.SoftwareStatement](ctx, c, "/organisations"+segment(organisation)+"/software-statements"+segment(id)+"/revoke", nil)
 }

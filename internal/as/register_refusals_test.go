@@ -222,7 +222,8 @@ func TestInitialAccessTokens(t *testing.T) {
 	})
 	made, revoked, err := s.reg.CreateInitialToken(ctx, "operator", registration.InitialTokenRequest{Organisation: s.org, Limits: forPayments})
 	s.must(err)
-	s.must(s.reg.RevokeInitialToken(ctx, "operator", s.org, made.ID))
+	_, err = s.reg.RevokeInitialToken(ctx, "operator", s.org, made.ID)
+	s.must(err)
 	gone, err := s.dir.CreateOrganisation(ctx, "system", directory.Organisation{Name: "Gone"})
 	s.must(err)
 	orphan := s.initial(func(r *registration.InitialTokenRequest) { r.Organisation, r.Limits = gone.ID, registration.Limits{} })
@@ -268,6 +269,13 @@ func TestInitialAccessTokens(t *testing.T) {
 			})
 		})
 	}
+	t.Run("one that was used names the way back to its client", func(t *testing.T) {
+		s := s.in(t)
+		got := s.ask(http.MethodPost, s.issuer+"/register", used, wanted(k), nil)
+		if text := got.text("error_description"); !strings.Contains(text, s.issuer+"/register/app-") || !strings.Contains(text, "/recover") {
+			t.Errorf("%s", got.raw)
+		}
+	})
 	t.Run("RFC 6750 §2.3: a token in the query is refused", func(t *testing.T) {
 		s := s.in(t)
 		s.refused(s.ask(http.MethodPost, s.issuer+"/register?access_token="+url.QueryEscape(s.initial()), "", wanted(k), nil), 400, "invalid_request")

@@ -133,26 +133,32 @@ func (s *Service) checkWithin(ctx context.Context, o directory.OrganisationID, l
 }
 
 // RevokeInitialToken ends one of the organisation's.
-func (s *Service) RevokeInitialToken(ctx context.Context, actor string, o directory.OrganisationID, id string) error {
+func (s *Service) RevokeInitialToken(ctx context.Context, actor string, o directory.OrganisationID, id string) (InitialToken, error) {
 	e, err := event(actor, "initial_access_token.revoked", s.Now(), o, id, map[string]any{})
 	if err == nil {
 		err = s.Store.RevokeInitialToken(ctx, e, o, id)
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		err = s.Directory.Refresh(ctx)
 	}
-	return s.Directory.Refresh(ctx)
+	if err != nil {
+		return InitialToken{}, err
+	}
+	return s.Store.InitialTokenByID(ctx, id)
 }
 
 // RevokeStatement ends a software statement of the organisation's: nobody
 // registers with it any more. Who did stays.
-func (s *Service) RevokeStatement(ctx context.Context, actor string, o directory.OrganisationID, id string) error {
+func (s *Service) RevokeStatement(ctx context.Context, actor string, o directory.OrganisationID, id string) (StatementRecord, error) {
 	e, err := event(actor, "software_statement.revoked", s.Now(), o, id, map[string]any{})
 	if err == nil {
 		err = s.Store.RevokeStatement(ctx, e, o, id)
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		err = s.Directory.Refresh(ctx)
 	}
-	return s.Directory.Refresh(ctx)
+	if err != nil {
+		return StatementRecord{}, err
+	}
+	return s.Store.Statement(ctx, id)
 }

@@ -114,9 +114,28 @@ func (s *Service) initialToken(ctx context.Context, now time.Time, presented str
 	case !now.Before(t.Expires):
 		return nil, unauthorised("initial_token_expired", true)
 	case t.Used >= t.Uses:
-		return nil, unauthorised("initial_token_used", true)
+		return nil, s.spent(ctx, t.ID)
 	}
 	return &t, nil
+}
+
+// spent names the way back to the first registration, as its answer may have been
+// lost: whoever has the token was to know it.
+func (s *Service) spent(ctx context.Context, id string) error {
+	first, err := s.Store.FirstOf(ctx, id, "")
+	if err != nil && !errors.Is(err, directory.ErrNotFound) {
+		return err
+	}
+	refusal := unauthorised("initial_token_used", true)
+	if e, ok := oauth.AsError(refusal); ok && first != "" {
+		e.Description = "the token was used to register client " + string(first) + s.wayBack(first)
+	}
+	return refusal
+}
+
+// wayBack says how a registration access token is recovered.
+func (s *Service) wayBack(id directory.ClientID) string {
+	return ": a lost registration access token is recovered with POST " + s.recoveryURI(id) + " and proof of an active credential"
 }
 
 // creation is all that a registration is decided from.
@@ -239,7 +258,7 @@ func describeCredentials(all []directory.Credential) []map[string]any {
 func (s *Service) refuseCreation(ctx context.Context, err error, c *creation) error {
 	switch {
 	case errors.Is(err, ErrSpent):
-		return unauthorised("initial_token_used", true)
+		return s.spent(ctx, c.registration.InitialToken)
 	case errors.Is(err, ErrStatementUsed):
 		return s.statementUsed(ctx, c.registration.Statement)
 	}

@@ -144,7 +144,7 @@ func (s *Service) statementUsed(ctx context.Context, id string) error {
 	}
 	description := "the software statement was used for its registration"
 	if first != "" {
-		description = "the software statement was used to register client " + string(first) + ": a lost registration access token is recovered with POST " + s.recoveryURI(first) + " and proof of an active credential"
+		description = "the software statement was used to register client " + string(first) + s.wayBack(first)
 	}
 	return refuseStatement(oauth.InvalidSoftwareStatement, "statement_used", description, nil)
 }

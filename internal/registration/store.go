@@ -100,6 +100,7 @@ type Store interface {
 	InitialToken(ctx context.Context, h Hash) (InitialToken, error)
 	// InitialTokens are those of an organisation whose ids follow after, limit at most.
 	InitialTokens(ctx context.Context, o directory.OrganisationID, after string, limit int) ([]InitialToken, error)
+	InitialTokenByID(ctx context.Context, id string) (InitialToken, error)
 	// RevokeInitialToken is ErrState (of the directory) for one that is revoked.
 	RevokeInitialToken(ctx context.Context, e audit.Event, o directory.OrganisationID, id string) error
 

@@ -4,6 +4,7 @@ package store
 const (
 	queryAddInitialToken    = `INSERT INTO initial_access_tokens (id, hash, organisation, limits, uses, used, created, expires, revoked, actor) VALUES ($1, $2, $3, $4, $5, 0, $6, $7, 0, $8) ON CONFLICT DO NOTHING`
 	queryInitialToken       = `SELECT id, hash, organisation, limits, uses, used, created, expires, revoked, actor FROM initial_access_tokens WHERE hash = $1`
+	queryInitialTokenByID   = `SELECT id, hash, organisation, limits, uses, used, created, expires, revoked, actor FROM initial_access_tokens WHERE id = $1`
 	queryInitialTokens      = `SELECT id, hash, organisation, limits, uses, used, created, expires, revoked, actor FROM initial_access_tokens WHERE organisation = $1 AND id > $2 ORDER BY id LIMIT $3`
 	queryInitialTokenState  = `SELECT revoked FROM initial_access_tokens WHERE organisation = $1 AND id = $2`
 	queryRevokeInitialToken = `UPDATE initial_access_tokens SET revoked = $3 WHERE organisation = $1 AND id = $2 AND revoked = 0`

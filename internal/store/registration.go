@@ -37,6 +37,11 @@ func (s *Store) InitialToken(ctx context.Context, h registration.Hash) (registra
 	return one(ctx, s.readers, "initial access token", scanInitialToken, queryInitialToken, h[:])
 }
 
+// InitialTokenByID is registration.Store's.
+func (s *Store) InitialTokenByID(ctx context.Context, id string) (registration.InitialToken, error) {
+	return one(ctx, s.readers, "initial access token", scanInitialToken, queryInitialTokenByID, id)
+}
+
 // InitialTokens is registration.Store's.
 func (s *Store) InitialTokens(ctx context.Context, o directory.OrganisationID, after string, limit int) ([]registration.InitialToken, error) {
 	return collect(ctx, s.readers, scanInitialToken, queryInitialTokens, string(o), after, limit)
