@@ -198,11 +198,17 @@ type load struct {
 	last   atomic.Int64 // UnixNano of the last error that was no refusal
 	uses   atomic.Int32
 	ending chan struct{}
+	stop   func()
 	wg     sync.WaitGroup
 }
 
-func startLoad(nodes ...*store.Store) *load {
+func startLoad(t *testing.T, nodes ...*store.Store) *load {
 	l := &load{nodes: nodes, ending: make(chan struct{})}
+	l.stop = sync.OnceFunc(func() {
+		close(l.ending)
+		l.wg.Wait()
+	})
+	t.Cleanup(l.stop)
 	for worker := range 8 {
 		l.wg.Go(func() {
 			for i := 0; ; i++ {
@@ -232,8 +238,7 @@ func startLoad(nodes ...*store.Store) *load {
 
 func (l *load) end(t *testing.T) {
 	t.Helper()
-	close(l.ending)
-	l.wg.Wait()
+	l.stop()
 	l.first.Range(func(name, n any) bool {
 		if n := n.(*atomic.Int32).Load(); n > 1 {
 			t.Errorf("%s was used %d times", name, n)
@@ -253,11 +258,13 @@ func TestPostgresRestarts(t *testing.T) {
 		{"fault 8: an immediate restart", func(*testing.T, string) error { return pg.Restart(true) }},
 		{"fault 8: kill -9 of a session's process", func(t *testing.T, url string) error {
 			for _, pid := range pg.Sessions(t, url) {
-				if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+				// The first death makes the server end the others by itself.
+				if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 					return err
 				}
 			}
-			return nil
+			time.Sleep(100 * time.Millisecond) // until the server has noticed
+			return pg.Await()
 		}},
 		{"fault 8: the server is a standby for a while", func(*testing.T, string) error {
 			if err := pg.Standby(true); err != nil {
@@ -270,7 +277,7 @@ func TestPostgresRestarts(t *testing.T) {
 		t.Run(c.name+" is an error during the gap, 2 s later everything goes on, and nothing was used twice", func(t *testing.T) {
 			url := pg.Fresh(t)
 			nodes := []*store.Store{open(t, url), open(t, url)}
-			l := startLoad(nodes...)
+			l := startLoad(t, nodes...)
 			time.Sleep(200 * time.Millisecond)
 			if err := createOrganisation(nodes[0], "before"); err != nil {
 				t.Fatal(err)

@@ -186,14 +186,20 @@ func (s *Server) start(settings ...string) error {
 		close(ended)
 	}()
 	s.process, s.ended = cmd, ended
+	return s.Await()
+}
+
+// Await waits until the server answers, after a crash of its own for example.
+func (s *Server) Await() error {
 	for begun := time.Now(); ; {
-		if err = s.ask(); err == nil {
+		err := s.ask()
+		if err == nil {
 			return nil
 		}
 		select {
-		case <-ended:
+		case <-s.ended:
 			text, _ := os.ReadFile(filepath.Join(s.folder, "log"))
-			return fmt.Errorf("it ended at once:\n%s", text)
+			return fmt.Errorf("it ended:\n%s", text)
 		case <-time.After(50 * time.Millisecond):
 		}
 		if time.Since(begun) > startTime {
