@@ -74,7 +74,7 @@ func (b *bench) floorProxyCell(name string, pid int, url string) {
 // round runs each cell that is compared, the floor's beside holdfast's, in the
 // other order every second time.
 func (b *bench) round(n int) error {
-	for _, w := range works() {
+	for _, w := range b.works() {
 		names := []string{w.floor, w.holdfast}
 		if n%2 == 1 {
 			slices.Reverse(names)

@@ -4,6 +4,7 @@
 // compared is the processor time of a request.
 //
 //	go run ./bench/compare [-shared DIR] [-rounds N] [-d TIME] [-c CONNECTIONS]
+//		[-applications N [-tokens N]] [-postgres URL [-postgres-pid PID]] [-peers]
 //
 // DIR (or SHARED_BENCH in the environment) has the sources of the two programs
 // floor and load; they are built in a copy. Needs Linux with taskset, and is run
@@ -29,6 +30,12 @@ type options struct {
 	connections string
 	serverCore  string
 	loadCore    string
+
+	applications int
+	tokens       int
+	postgres     string
+	postgresPID  int
+	peers        bool
 }
 
 func main() {
@@ -39,6 +46,11 @@ func main() {
 	flag.StringVar(&o.connections, "c", "8,32", "numbers of connections")
 	flag.StringVar(&o.serverCore, "server-core", "0", "the core that the servers share")
 	flag.StringVar(&o.loadCore, "load-core", "1", "the core of the load and of the upstream")
+	flag.IntVar(&o.applications, "applications", 0, "also measure with so many applications")
+	flag.IntVar(&o.tokens, "tokens", 1_000_000, "single uses that live beside those applications")
+	flag.StringVar(&o.postgres, "postgres", "", "also measure on this empty PostgreSQL database (URL of a superuser)")
+	flag.IntVar(&o.postgresPID, "postgres-pid", 0, "its process, to count what it costs")
+	flag.BoolVar(&o.peers, "peers", false, "also measure oidc-provider, which npm fetches")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := compare(ctx, o)

@@ -32,6 +32,8 @@ type bench struct {
 	cells   []cell
 	first   []string // lines about cold starts
 	replay  []string // lines about replays
+
+	holdfastPID int
 }
 
 // world is what is needed here of dev.json.
@@ -138,6 +140,7 @@ func (b *bench) start() error {
 	if err != nil {
 		return err
 	}
+	b.holdfastPID = server.Process.Pid
 	b.holdfastCells(server.Process.Pid)
 	if err := b.coldStart(started, b.cell("holdfast: token, mTLS")); err != nil {
 		return err
@@ -145,7 +148,10 @@ func (b *bench) start() error {
 	if err := b.startGateway(upstream); err != nil {
 		return err
 	}
-	return b.startFloor(upstream)
+	if err := b.startFloor(upstream); err != nil {
+		return err
+	}
+	return errors.Join(b.startGrown(), b.startPostgres(), b.startOIDCProvider())
 }
 
 // startGateway runs the gateway of the world before another upstream.
@@ -206,6 +212,14 @@ func (b *bench) startFloor(upstream string) error {
 
 // serve starts a server on one core; its output goes to a file of its name.
 func (b *bench) serve(name, core, program string, args ...string) (*exec.Cmd, error) {
+	var environ []string
+	if name == durable { // with one, which Go chooses on one core, each fdatasync stops the process
+		environ = []string{"GOMAXPROCS=4"}
+	}
+	return b.serveEnv(name, core, environ, program, args...)
+}
+
+func (b *bench) serveEnv(name, core string, environ []string, program string, args ...string) (*exec.Cmd, error) {
 	log, err := os.Create(b.in(strings.NewReplacer(" ", "-", ":", "").Replace(name) + ".log"))
 	if err != nil {
 		return nil, err
@@ -213,9 +227,7 @@ func (b *bench) serve(name, core, program string, args ...string) (*exec.Cmd, er
 	defer log.Close() // the server has its own
 	c := exec.CommandContext(b.ctx, "taskset", append([]string{"-c", core, program}, args...)...)
 	c.Stdout, c.Stderr = log, log
-	if name == durable { // with one, which Go chooses on one core, each fdatasync stops the process
-		c.Env = append(os.Environ(), "GOMAXPROCS=4")
-	}
+	c.Env = append(os.Environ(), environ...)
 	c.Cancel = func() error { return c.Process.Signal(syscall.SIGTERM) }
 	c.WaitDelay = stopTime
 	if err := c.Start(); err != nil {
