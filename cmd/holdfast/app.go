@@ -47,7 +47,7 @@ func applicationFields(a *admin.Application) []string {
 func appCommand(env environment) *cobra.Command {
 	c := group("app", "applications, and their instances", `An application is an OAuth client: it authenticates with credentials and gets tokens
 for what it is granted, by itself or by a role that its organisation holds.`, "  holdfast app list --as operator.json --organisation acme",
-		applications.list(env), applications.show(env), createApp(env), updateApp(env), instanceCommand(env))
+		applications.list(env), applications.show(env), createApp(env), updateApp(env), instanceCommand(env), enrolmentCodeCommand(env))
 	c.AddCommand(applications.ending(env)...)
 	return c
 }
@@ -159,10 +159,6 @@ away. A change that somebody else made since the application was read refuses it
 
 func instanceCommand(env environment) *cobra.Command {
 	var application string
-	flag := func(c *cobra.Command) {
-		c.Flags().StringVar(&application, "app", "", "client_id of the application (needed)")
-	}
-	check := func() error { return needed("--app", application) }
 	instances := kind[admin.Instance]{
 		noun: "instance", command: "app instance", id: "INSTANCE", examples: "inst-1 --app app-1",
 		columns: []string{"ID", "STATE", "NAME", "CREATED"},
@@ -192,12 +188,7 @@ func instanceCommand(env environment) *cobra.Command {
 			c.Flags().StringVar(&i.ID, "id", "", "id, for ever (default: made by the server)")
 			c.Flags().StringVar(&i.Name, "name", "", "name, unique in its application (needed)")
 		},
-		check: func() error {
-			if err := check(); err != nil {
-				return err
-			}
-			return needed("--name", i.Name)
-		},
+		check: func() error { return needed("--name", i.Name) },
 		do: func(c *errand) error {
 			made, err := c.api.CreateInstance(c, application, i)
 			if err != nil {
@@ -206,17 +197,7 @@ func instanceCommand(env environment) *cobra.Command {
 			return instances.write(c, &made)
 		},
 	}.command(env)
-	c := group("instance", "instances: the replicas of an application", "An instance is one replica of an application: a record, which credentials may name.",
-		"  holdfast app instance list --as operator.json --app app-1", append(instances.ending(env), instances.list(env), instances.show(env), create)...)
-	for _, one := range c.Commands() {
-		flag(one)
-		run := one.RunE
-		one.RunE = func(c *cobra.Command, args []string) error {
-			if err := check(); err != nil {
-				return err
-			}
-			return run(c, args)
-		}
-	}
-	return c
+	return group("instance", "instances: the replicas of an application", "An instance is one replica of an application: a record, which credentials may name.",
+		"  holdfast app instance list --as operator.json --app app-1",
+		within("app", "client_id of the application", &application, append(instances.ending(env), instances.list(env), instances.show(env), create)...)...)
 }

@@ -39,6 +39,7 @@ func orgCommand(env environment) *cobra.Command {
 	c := group("org", "organisations", `Organisations own applications, resources and the CAs they trust. What one has, no
 other sees.`, "  holdfast org list --as operator.json\n  holdfast org create --as operator.json --name 'Acme Ltd'",
 		organisations.list(env), organisations.show(env), createOrg(env), updateOrg(env))
+	c.AddCommand(trustAnchorCommand(env), initialAccessTokenCommand(env))
 	c.AddCommand(organisations.ending(env)...)
 	return c
 }
