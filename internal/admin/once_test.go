@@ -14,6 +14,7 @@ import (
 	"github.com/holdfast-auth/holdfast/internal/admin"
 	"github.com/holdfast-auth/holdfast/internal/adminclient"
 	"github.com/holdfast-auth/holdfast/internal/directory"
+	"github.com/holdfast-auth/holdfast/internal/idempotency"
 	"github.com/holdfast-auth/holdfast/internal/jose"
 	"github.com/holdfast-auth/holdfast/internal/store"
 	"github.com/holdfast-auth/holdfast/internal/verifytest"
@@ -202,6 +203,45 @@ func TestIdempotencyOnTwoNodes(t *testing.T) {
 			t.Errorf("%v", bodies)
 		}
 	}
+}
+
+// forgetful is a store that keeps no answer by itself: what a node does that dies
+// between a change that is not the directory's and its answer.
+type forgetful struct{ *store.Store }
+
+func (forgetful) Remember(context.Context, *idempotency.Pending) error { return errDisk }
+
+func TestAnswerLost(t *testing.T) {
+	w := newWorld(t)
+	app := w.application("private_key_jwt", "dpop")
+	c := w.config(w.URL, nil)
+	c.Require = func(next http.Handler) http.Handler { return next }
+	c.Caller = w.itself
+	c.Answers = forgetful{w.store}
+	h, err := admin.New(c)
+	check(t, err)
+	ask := func(path, body string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(http.MethodPost, "/v1"+path, strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Idempotency-Key", "lost "+path)
+		a := httptest.NewRecorder()
+		h.ServeHTTP(a, r)
+		return a
+	}
+	codes := "/applications/" + app.ClientID + "/enrolment-codes"
+	if a := ask(codes, `{}`); a.Code != 500 {
+		t.Errorf("%d %s", a.Code, a.Body)
+	}
+	before := w.directory.Current().Sequence()
+	if a := ask(codes, `{}`); a.Code != 409 || !strings.Contains(a.Body.String(), "was carried out") || w.directory.Current().Sequence() != before {
+		t.Errorf("%d %s", a.Code, a.Body)
+	}
+	t.Run("an answer to a change of the directory is never lost", func(t *testing.T) {
+		first, again := ask("/organisations", `{"name":"Kept"}`), ask("/organisations", `{"name":"Kept"}`)
+		if first.Code != 201 || again.Code != 201 || first.Body.String() != again.Body.String() {
+			t.Errorf("%d %s\n%d %s", first.Code, first.Body, again.Code, again.Body)
+		}
+	})
 }
 
 func TestConditions(t *testing.T) {

@@ -51,12 +51,25 @@ func TestLastOwner(t *testing.T) {
 	refused("revoke its last key", credential(w.admin.RevokeCredential, firstKey))
 	refused("its last key is compromised", credential(w.admin.CompromiseCredential, firstKey))
 	refused("suspend its last key", credential(w.admin.SuspendCredential, firstKey))
+	auditor := admin.Removable{Given: true, Value: "auditor"}
+	for name, p := range map[string]admin.ApplicationPatch{
+		"another role": {OperatorRole: auditor}, "no role": {OperatorRole: admin.Removable{Given: true}}, "no grant of this API": {Grants: &[]admin.Grant{}},
+	} {
+		_, err := w.admin.UpdateApplication(ctx, first, p)
+		refused(name, err)
+	}
+	_, err := w.admin.EndResource(ctx, resource, adminclient.Suspend, false)
+	refused("this API's resource suspended", err)
+	_, err = w.admin.EndResource(ctx, resource, adminclient.Revoke, true)
+	refused("and in a dry run", err)
+	_, err = w.admin.EndOperator(ctx, first, adminclient.Suspend, false)
+	refused("as an operator", err)
 	check(t, credential(w.admin.RevokeCredential, gatewayKey))
 	check(t, application(w.admin.RevokeApplication, gateway))
 
 	// A certificate does not sign in an application that authenticates by key, and
 	// a key that ends by itself is no owner for long.
-	_, err := w.admin.RegisterCertificate(ctx, first, certificatePEM(verifytest.NewClient(t, w.clock).Certificate))
+	_, err = w.admin.RegisterCertificate(ctx, first, certificatePEM(verifytest.NewClient(t, w.clock).Certificate))
 	check(t, err)
 	soon := w.clock.Now().Add(time.Hour)
 	_, err = w.admin.RegisterKey(ctx, first, admin.NewSigningKey{JWK: verifytest.NewSigner(t, jose.ES256, "").Public().JWK(), NotAfter: &soon})
