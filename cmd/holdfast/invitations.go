@@ -92,6 +92,10 @@ func initialAccessTokenCommand(env environment) *cobra.Command {
 		row: func(t *admin.InitialAccessToken) []string {
 			return []string{t.ID, fmt.Sprintf("%d of %d", t.Used, t.Uses), when(&t.Expires), when(t.Revoked), grantLines(t.Grants)}
 		},
+		fields: func(t *admin.InitialAccessToken) []string {
+			return []string{"id", t.ID, "organisation", t.Organisation, "used", fmt.Sprintf("%d of %d", t.Used, t.Uses), "grants", grantLines(t.Grants),
+				"made by", t.CreatedBy, "created", when(&t.Created), "expires", when(&t.Expires), "revoked", when(t.Revoked)}
+		},
 		page: func(api *adminclient.Client, ctx context.Context, p adminclient.Page) (admin.Page[admin.InitialAccessToken], error) {
 			return api.InitialTokens(ctx, organisation, p)
 		},
@@ -128,13 +132,11 @@ output; it is shown this once.`,
 		long:    "Ends an initial access token. Applications that were registered with it stay.",
 		example: "  holdfast org initial-access-token revoke --as operator.json --organisation acme iat-1",
 		do: func(c *errand) error {
-			if err := c.api.RevokeInitialToken(c, organisation, c.args[0]); err != nil {
+			now, err := c.api.RevokeInitialToken(c, organisation, c.args[0])
+			if err != nil {
 				return err
 			}
-			if c.output == "json" {
-				return writeJSON(c.Stdout, map[string]string{"id": c.args[0], "state": "revoked"})
-			}
-			return writeFields(c.Stdout, []string{"id", c.args[0], "state", "revoked"})
+			return tokens.write(c, &now)
 		},
 	}.command(env)
 	return group("initial-access-token", "initial access tokens: applications register themselves with them",
