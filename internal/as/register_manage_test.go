@@ -3,6 +3,7 @@ package as_test
 import (
 	"crypto"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -402,6 +403,19 @@ func TestRegistrationByCertificate(t *testing.T) {
 	if proved.status != 200 {
 		t.Fatalf("%d %s (%s)", proved.status, proved.raw, s.reason())
 	}
+	t.Run("promise 7: a certificate that is not valid yet does not take the place of one that is", func(t *testing.T) {
+		s := s.in(t)
+		tomorrow := s.selfSigned(func(c *x509.Certificate) {
+			c.NotBefore, c.NotAfter = time.Now().Add(time.Hour), time.Now().Add(2*time.Hour)
+		})
+		key, err := jose.NewSigner(tomorrow.PrivateKey.(crypto.Signer), jose.ES256, "")
+		s.must(err)
+		s.unchanged(func() {
+			got, err := ask(s.client(first), "PUT", c.uri, c.token, with(m(tomorrow), metadata{"client_id": c.id}), http.Header{"Key-Proof": {s.proof(c.uri, key, "key-proof+jwt", nil)}})
+			s.must(err)
+			s.refused(got, 400, wrongMetadata)
+		})
+	})
 	recovered := by(second, "POST", c.uri+"/recover", "", nil)
 	if recovered.status != 200 {
 		t.Fatalf("%d %s", recovered.status, recovered.raw)
