@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -78,17 +81,19 @@ func listCredentials(env environment) *cobra.Command {
 }
 
 func registerCredential(env environment) *cobra.Command {
-	var application, jwk, certificate, until string
+	var application, jwk, public, kid, certificate, until string
 	var notAfter time.Time
 	return deed{
 		use: "register", short: "register the public half of a key, or a certificate", args: cobra.NoArgs,
 		long: `Registers what an application will authenticate with: the public half of a key that
-signs assertions (--jwk), or a certificate that the application made itself
+signs assertions (--jwk, or --public-key as openssl writes it), or a certificate that the application made itself
 (--certificate). Private keys are refused.`,
 		example: "  holdfast credential register --as operator.json --app app-1 --jwk key.jwk\n  holdfast credential register --as operator.json --app app-1 --certificate client.crt",
 		flags: func(c *cobra.Command) {
 			c.Flags().StringVar(&application, "app", "", "client_id of the application (needed)")
 			c.Flags().StringVar(&jwk, "jwk", "", "file with the public JWK; - is standard input")
+			c.Flags().StringVar(&public, "public-key", "", "or file with the public key (PEM, SubjectPublicKeyInfo); - is standard input")
+			c.Flags().StringVar(&kid, "key-id", "", "kid of that key (default: its RFC 7638 thumbprint)")
 			c.Flags().StringVar(&certificate, "certificate", "", "file with the certificate (PEM); - is standard input")
 			c.Flags().StringVar(&until, "not-after", "", "when a key ends (RFC 3339, or a date)")
 		},
@@ -96,14 +101,20 @@ signs assertions (--jwk), or a certificate that the application made itself
 			if err = needed("--app", application); err != nil {
 				return err
 			}
-			if (jwk == "") == (certificate == "") {
-				return usageError{errors.New("give --jwk or --certificate")}
+			switch {
+			case countGiven(jwk, public, certificate) != 1:
+				return usageError{errors.New("give one of --jwk, --public-key and --certificate")}
+			case kid != "" && public == "":
+				return usageError{errors.New("--key-id is for --public-key: a JWK has its own kid")}
 			}
 			notAfter, err = parseTime("--not-after", until)
 			return err
 		},
 		do: func(c *errand) error {
-			text, err := readInput(jwk + certificate)
+			text, err := readInput(jwk + public + certificate)
+			if err == nil && public != "" {
+				text, err = jwkOf(text, kid)
+			}
 			if err != nil {
 				return err
 			}
@@ -123,6 +134,33 @@ signs assertions (--jwk), or a certificate that the application made itself
 			return credentials.write(c, &made)
 		},
 	}.command(env)
+}
+
+// countGiven counts the flags that were given.
+func countGiven(values ...string) (n int) {
+	for _, v := range values {
+		if v != "" {
+			n++
+		}
+	}
+	return n
+}
+
+// jwkOf is a public key in PEM as JWK.
+func jwkOf(text []byte, kid string) ([]byte, error) {
+	block, rest := pem.Decode(text)
+	if block == nil || block.Type != "PUBLIC KEY" || len(bytes.TrimSpace(rest)) > 0 {
+		return nil, errors.New("the file does not hold one public key in PEM (openssl pkey -in client.key -pubout makes one)")
+	}
+	parsed, err := x509.ParsePKIXPublicKey(block.Bytes)
+	if err != nil {
+		return nil, errors.New("the file holds no public key that can be read")
+	}
+	key, err := jose.NewPublicKey(parsed, "", kid)
+	if err != nil {
+		return nil, fmt.Errorf("the key is none that signs assertions: %w", err)
+	}
+	return key.JWK(), nil
 }
 
 // readInput reads a small file, or standard input.
