@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/holdfast-auth/holdfast/internal/clientauth"
 	"github.com/holdfast-auth/holdfast/internal/directory"
@@ -127,7 +128,7 @@ func (s *Server) serveUpdateRegistration(e endpoints) web.Handler {
 		if err != nil {
 			return err
 		}
-		caller, err := s.proveCredential(r, e, h)
+		caller, still, err := s.proveCredential(r, e, h)
 		if err != nil {
 			return err
 		}
@@ -141,7 +142,7 @@ func (s *Server) serveUpdateRegistration(e endpoints) web.Handler {
 		if err := s.useForChange(r.Context(), caller, change.Uses); err != nil {
 			return err
 		}
-		is, err := s.Registration.Update(r.Context(), change)
+		is, err := s.Registration.Update(directory.Guarded(r.Context(), still), change)
 		if err != nil {
 			return outage(err)
 		}
@@ -157,14 +158,14 @@ func (s *Server) serveDeleteRegistration(e endpoints) web.Handler {
 		if err != nil {
 			return err
 		}
-		caller, err := s.proveCredential(r, e, h)
+		caller, still, err := s.proveCredential(r, e, h)
 		if err != nil {
 			return err
 		}
 		if err := s.useForChange(r.Context(), caller, nil); err != nil {
 			return err
 		}
-		if err := s.Registration.Delete(r.Context(), h); err != nil {
+		if err := s.Registration.Delete(directory.Guarded(r.Context(), still), h); err != nil {
 			return outage(err)
 		}
 		r.Event.Outcome = "deregistered"
@@ -196,7 +197,7 @@ func (s *Server) serveRecover(e endpoints) web.Handler {
 		if err := s.useOnce(r.Context(), caller.Use, nil); err != nil {
 			return err
 		}
-		is, err := s.Registration.Recover(r.Context(), caller.Client)
+		is, err := s.Registration.Recover(directory.Guarded(r.Context(), s.stillProves(try, caller)), caller.Client)
 		if err != nil {
 			return outage(err)
 		}
@@ -271,20 +272,42 @@ func credentialAttempt(r *web.Request, e endpoints, id directory.ClientID) (clie
 
 // proveCredential wants, beside the registration access token, a credential of
 // the same client that is active now: whoever has only the token changes nothing.
-func (s *Server) proveCredential(r *web.Request, e endpoints, h *registration.Held) (*clientauth.Authenticated, error) {
+// The guard is that it still is when the change is stored.
+func (s *Server) proveCredential(r *web.Request, e endpoints, h *registration.Held) (*clientauth.Authenticated, directory.Guard, error) {
 	try, err := credentialAttempt(r, e, h.Client.ClientID)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	caller, err := s.authenticate(r.Context(), s.Now(), s.Directory.Current(), r.Event, try)
 	if err != nil {
-		refused, ok := oauth.AsError(err)
-		if !ok {
-			return nil, err
-		}
-		return nil, notProved(refused.Reason, refused.Cause)
+		return nil, nil, notProvedBy(err)
 	}
-	return caller, nil
+	still := s.stillProves(try, caller)
+	return caller, func(d *directory.Snapshot, now time.Time) error { return notProvedBy(still(d, now)) }, nil
+}
+
+// stillProves is the guard that what authenticated the request does so on the
+// snapshot that the change is decided on: its credential, or what vouches for it,
+// may have ended since, here or on another node.
+func (s *Server) stillProves(try clientauth.Attempt, by *clientauth.Authenticated) directory.Guard {
+	return func(d *directory.Snapshot, now time.Time) error {
+		again, err := s.Auth.Authenticate(now, d, try)
+		switch {
+		case err != nil:
+			return err
+		case again.Credential.ID != by.Credential.ID:
+			return oauth.Refuse(oauth.InvalidClient, "credential_changed", "client authentication failed", nil)
+		}
+		return nil
+	}
+}
+
+// notProvedBy is notProved for who failed to authenticate.
+func notProvedBy(err error) error {
+	if refused, ok := oauth.AsError(err); ok {
+		return notProved(refused.Reason, refused.Cause)
+	}
+	return err
 }
 
 // notProved is for a good registration access token without an active credential.

@@ -38,8 +38,12 @@ func DryRun(ctx context.Context, look Watcher) context.Context {
 	return context.WithValue(ctx, watchKey{}, watch{look: look, dry: true})
 }
 
-// foresee works out the outcome where somebody wants to know. errDone ends a dry run.
+// foresee works out the outcome where somebody wants to know, if the guards of the
+// context let the change through. errDone ends a dry run.
 func (d *Directory) foresee(ctx context.Context, s *Snapshot, e audit.Event, delta Delta, now time.Time) error {
+	if err := guard(ctx, s, now); err != nil {
+		return err
+	}
 	w, watched := ctx.Value(watchKey{}).(watch)
 	owners := d.owners.Load()
 	guarded := owners != nil && owners.concerns(s, &delta)

@@ -332,13 +332,16 @@ func (s *Service) Recover(ctx context.Context, client *directory.Client) (*Regis
 		return nil, err
 	}
 	secret, hash := newSecret(registrationPrefix)
-	e, err := event(string(client.ClientID), "registration.token_recovered", s.Now(), client.Organisation, string(client.ClientID), map[string]any{})
-	if err == nil {
-		err = s.Store.ReplaceToken(ctx, e, client.ClientID, hash)
-	}
-	if err == nil {
-		err = s.Directory.Refresh(ctx)
-	}
+	err = s.Directory.Decide(ctx, func(d *directory.Snapshot, now time.Time) (audit.Event, directory.Delta, error) {
+		of := d.Client(client.ClientID)
+		if of == nil || !of.Live {
+			return audit.Event{}, directory.Delta{}, notPermitted("client_not_live", "the client is not active")
+		}
+		e, err := event(string(of.ClientID), "registration.token_recovered", now, of.Organisation, string(of.ClientID), map[string]any{})
+		return e, directory.Delta{}, err
+	}, func(ctx context.Context, e audit.Event, _ directory.Delta) error {
+		return s.Store.ReplaceToken(ctx, e, client.ClientID, hash)
+	})
 	if err != nil {
 		return nil, err
 	}
