@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/holdfast-auth/holdfast/internal/directory"
 )
@@ -96,8 +97,7 @@ func checkAccess(name string, who access, in any) error {
 }
 
 // admits tells whether the caller may do what op does to what in names.
-func (d *door) admits(method string, caller Caller, in any) error {
-	s := d.Directory.Current()
+func (d *door) admits(s *directory.Snapshot, method string, caller Caller, in any) error {
 	if a, ok := in.(addressed); ok && !a.seen(s, caller) {
 		return a.missing()
 	}
@@ -116,9 +116,28 @@ func (c Caller) sees(o directory.OrganisationID) bool {
 	return c.Role != directory.OrganisationOperator || c.Organisation == o
 }
 
-// identify finds out who calls, as the directory knows the application now.
-func (d *door) identify(caller Caller, who access) (Caller, *fault) {
-	c := d.Directory.Current().Client(caller.ClientID)
+// still is the guard of every change that is made through the door: on the snapshot
+// that the change is stored on, the caller's token is good, its role is the one that
+// it was let in with, and what it changes is what it may change.
+func (d *door) still(method string, caller Caller, who access, in any) directory.Guard {
+	return func(s *directory.Snapshot, _ time.Time) error {
+		if reason := caller.Ended(s); reason != "" {
+			return newFault(http.StatusForbidden, reason, "the access token was ended meanwhile")
+		}
+		now, f := d.identify(s, caller, who)
+		switch {
+		case f != nil:
+			return f
+		case now.Role != caller.Role:
+			return newFault(http.StatusForbidden, "role", "the caller's role was changed meanwhile")
+		}
+		return d.admits(s, method, caller, in)
+	}
+}
+
+// identify finds out who calls, as the snapshot knows the application.
+func (d *door) identify(s *directory.Snapshot, caller Caller, who access) (Caller, *fault) {
+	c := s.Client(caller.ClientID)
 	if c == nil || c.Organisation != caller.Organisation || c.OperatorRole == "" {
 		return caller, newFault(http.StatusForbidden, "not_operator", "the application has no operator role")
 	}

@@ -23,6 +23,8 @@ type Caller struct {
 	Binding      string // "mtls" or "dpop"
 	Resource     string
 	TokenID      string
+	// Ended tells why the request's token is good no more on a snapshot; "" when it is.
+	Ended func(*directory.Snapshot) string
 	// Role is the operator role that the directory gives the application; found by
 	// the API itself.
 	Role directory.OperatorRole

@@ -76,7 +76,7 @@ func (a *api) issueCertificate(ctx context.Context, caller Caller, in *issueCert
 	}
 	r := ca.Request{
 		Actor: caller.actor(), Client: client, Profile: ca.Profile(in.Body.Profile), CSR: csr,
-		Life: time.Duration(in.Body.LifeSeconds) * time.Second,
+		Life: time.Duration(in.Body.LifeSeconds) * time.Second, Directory: a.Directory,
 	}
 	if r.Profile == "" {
 		r.Profile = ca.ClientTransport
@@ -167,7 +167,11 @@ func (a *api) addName(ctx context.Context, caller Caller, in *addNameInput) (*na
 	if err != nil {
 		return nil, err
 	}
-	n, err := a.Authority.AddName(ctx, caller.actor(), o.ID, in.Body.Name)
+	var n ca.Name
+	err = a.Directory.Under(ctx, func(ctx context.Context) (err error) {
+		n, err = a.Authority.AddName(ctx, caller.actor(), o.ID, in.Body.Name)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -179,7 +183,7 @@ func (a *api) removeName(ctx context.Context, caller Caller, in *removeNameInput
 	if err != nil {
 		return nil, err
 	}
-	err = a.Authority.RemoveName(ctx, caller.actor(), o.ID, in.Name)
+	err = a.Directory.Under(ctx, func(ctx context.Context) error { return a.Authority.RemoveName(ctx, caller.actor(), o.ID, in.Name) })
 	if errors.Is(err, directory.ErrInvalid) {
 		err = directory.ErrNotFound // no organisation can have such a name
 	}
@@ -358,7 +362,8 @@ func (a *api) showAuthority(ctx context.Context, _ Caller, _ *struct{}) (*author
 func (a *api) setSwitch(stopped bool) func(context.Context, Caller, *struct{}) (*authorityOutput, error) {
 	return func(ctx context.Context, caller Caller, in *struct{}) (*authorityOutput, error) {
 		// Asked twice, it is as asked: whoever presses stop again is not told of a fault.
-		if err := a.Authority.SetSwitch(ctx, caller.actor(), stopped); err != nil && !errors.Is(err, directory.ErrState) {
+		err := a.Directory.Under(ctx, func(ctx context.Context) error { return a.Authority.SetSwitch(ctx, caller.actor(), stopped) })
+		if err != nil && !errors.Is(err, directory.ErrState) {
 			return nil, err
 		}
 		return a.showAuthority(ctx, caller, in)
@@ -366,7 +371,12 @@ func (a *api) setSwitch(stopped bool) func(context.Context, Caller, *struct{}) (
 }
 
 func (a *api) requestAuthority(ctx context.Context, caller Caller, _ *struct{}) (*requestOutput, error) {
-	id, csr, err := a.Authority.Request(ctx, caller.actor())
+	var id string
+	var csr []byte
+	err := a.Directory.Under(ctx, func(ctx context.Context) (err error) {
+		id, csr, err = a.Authority.Request(ctx, caller.actor())
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -374,7 +384,10 @@ func (a *api) requestAuthority(ctx context.Context, caller Caller, _ *struct{}) 
 }
 
 func (a *api) importAuthority(ctx context.Context, caller Caller, in *importAuthorityInput) (*authorityOutput, error) {
-	_, _, err := a.Authority.Import(ctx, caller.actor(), []byte(in.Body.Certificates))
+	err := a.Directory.Under(ctx, func(ctx context.Context) error {
+		_, _, err := a.Authority.Import(ctx, caller.actor(), []byte(in.Body.Certificates))
+		return err
+	})
 	if invalid, ok := errors.AsType[*directory.InvalidError](err); ok { // of one of them
 		err = &directory.InvalidError{Field: "certificates", Reason: "the " + invalid.Field + " " + invalid.Reason}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"github.com/holdfast-auth/holdfast/internal/directory"
 	"github.com/holdfast-auth/holdfast/internal/web"
 )
 
@@ -89,13 +90,13 @@ const accessKey = "access"
 // admit looks at the caller, whose token is good, and tells the event who it is.
 func (d *door) admit(w http.ResponseWriter, r *http.Request, who access) (Caller, *fault) {
 	caller, ok := d.Caller(r.Context())
-	if !ok {
+	if !ok || caller.Ended == nil {
 		return caller, newFault(http.StatusInternalServerError, "no_caller", "internal error")
 	}
 	e := web.EventOf(w)
 	e.ClientID, e.Organisation, e.CredentialID = string(caller.ClientID), string(caller.Organisation), caller.CredentialID
 	e.Binding, e.Resource, e.TokenID = caller.Binding, caller.Resource, caller.TokenID
-	return d.identify(caller, who)
+	return d.identify(d.Directory.Current(), caller, who)
 }
 
 // register adds an operation and says who may call it. Its function gets the
@@ -117,9 +118,10 @@ func register[I, O any](d *door, op huma.Operation, who access, do func(context.
 	op.BodyReadTimeout = 10 * time.Second
 	huma.Register(d.huma, op, func(ctx context.Context, in *I) (*O, error) {
 		v := visitOf(ctx)
-		if err := d.admits(op.Method, v.caller, in); err != nil {
+		if err := d.admits(d.Directory.Current(), op.Method, v.caller, in); err != nil {
 			return nil, faultOf(err)
 		}
+		ctx = directory.Guarded(ctx, d.still(op.Method, v.caller, who, in))
 		if op.Method == http.MethodPatch && v.request.Header.Get("If-Match") == "" {
 			return nil, newFault(http.StatusPreconditionRequired, "no_if_match", "send If-Match with the ETag of what you saw")
 		}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/holdfast-auth/holdfast/internal/admin"
+	"github.com/holdfast-auth/holdfast/internal/directory"
 	"github.com/holdfast-auth/holdfast/internal/jose"
 	"github.com/holdfast-auth/holdfast/internal/verifytest"
 	"github.com/holdfast-auth/holdfast/internal/web"
@@ -187,8 +188,10 @@ func TestRefusals(t *testing.T) {
 func TestGuardThatNamesNobody(t *testing.T) {
 	w := newWorld(t)
 	for name, who := range map[string]func(context.Context) (admin.Caller, bool){
-		"no caller":             func(context.Context) (admin.Caller, bool) { return admin.Caller{}, false },
-		"a caller without name": func(context.Context) (admin.Caller, bool) { return admin.Caller{Organisation: w.owner.ID}, true },
+		"no caller": func(context.Context) (admin.Caller, bool) { return admin.Caller{}, false },
+		"a caller without name": func(context.Context) (admin.Caller, bool) {
+			return admin.Caller{Organisation: w.owner.ID, Ended: func(*directory.Snapshot) string { return "" }}, true
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := w.config(w.URL, nil)

@@ -223,8 +223,13 @@ func TestWhoMay(t *testing.T) {
 	none := tenant{"nobody", "nobody-app", "nobody-operator", "cred-nobody", "inst-nobody", "https://api.example/nobody", "nobody-role", "nobody-code", "ca-nobody", "nobody-token", "nobody-statement"}
 	w.operator("security", w.owner.ID, directory.Security)
 	w.operator("auditor", w.owner.ID, directory.Auditor)
-	tokens := map[rune]string{
-		'o': w.token(nil), 's': w.as("security", w.owner.ID), 'a': w.as("auditor", w.owner.ID), 't': w.as(own.operator, directory.OrganisationID(own.organisation)),
+	tokens := map[rune]string{}
+	for r, who := range map[rune][2]string{
+		'o': {operator, string(w.owner.ID)}, 's': {"security", string(w.owner.ID)}, 'a': {"auditor", string(w.owner.ID)}, 't': {own.operator, own.organisation},
+	} {
+		tokens[r] = w.token(verifytest.Claims{
+			"client_id": who[0], "sub": who[0], "organisation": who[1], "iat": w.clock.Now().Unix(), "exp": w.clock.Now().Add(endless).Unix(),
+		})
 	}
 	roles := map[rune]string{'o': "owner", 's': "security", 'a': "auditor", 't': "organisation_operator"}
 	seen := map[string]bool{}

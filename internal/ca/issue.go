@@ -30,6 +30,9 @@ type Request struct {
 	Code string // id of the enrolment code that pays for it; "" for none
 	// Instance is the name of the replica that the code is for, "" for none.
 	Instance string
+	// Directory is where Client is looked at again when the certificate is stored:
+	// it may have changed while that was made. Nil for a caller who changes it alone.
+	Directory *directory.Directory
 }
 
 // Issued is a certificate and what became of it.
@@ -113,7 +116,7 @@ func (a *Authority) read(r *Request) (subject, *x509.CertificateRequest, error) 
 	switch {
 	case r.Profile != ClientTransport && r.Profile != ClientSigning && r.Profile != ServerTLS:
 		return subject{}, nil, &directory.InvalidError{Field: "profile", Reason: "must be client_transport, client_signing or server_tls"}
-	case !c.Live || !r.Profile.Fits(c.AuthMethod) || r.Profile == ClientTransport && c.TLSName != (directory.TLSName{}):
+	case !r.fits(c):
 		return subject{}, nil, fmt.Errorf("issue %s certificate for %s: %w", r.Profile, c.ClientID, directory.ErrState)
 	case r.Life < 0 || r.Life > r.Profile.maxLife():
 		return subject{}, nil, &directory.InvalidError{Field: "life_seconds", Reason: "not between 1 s and 90 days"}
@@ -138,6 +141,27 @@ func (a *Authority) read(r *Request) (subject, *x509.CertificateRequest, error) 
 		return subject{}, nil, badCSR("its key was revoked or compromised")
 	}
 	return s, csr, nil
+}
+
+// fits tells whether the application may have such a certificate.
+func (r *Request) fits(c *directory.Client) bool {
+	return c.Live && r.Profile.Fits(c.AuthMethod) && (r.Profile != ClientTransport || c.TLSName == (directory.TLSName{}))
+}
+
+// finish stores the certificate, decided on the directory as it is then.
+func (a *Authority) finish(ctx context.Context, r Request, key crypto.PublicKey, store func(context.Context) error) error {
+	if r.Directory == nil {
+		return store(ctx)
+	}
+	return r.Directory.Under(directory.Guarded(ctx, func(s *directory.Snapshot, _ time.Time) error {
+		switch c := s.Client(r.Client.ClientID); {
+		case c == nil || !r.fits(c):
+			return fmt.Errorf("issue %s certificate for %s: %w", r.Profile, r.Client.ClientID, directory.ErrState)
+		case c.EndedKey(key):
+			return badCSR("its key was revoked or compromised")
+		}
+		return nil
+	}), store)
 }
 
 // issueOnce is one attempt: intent, signature, certificate.
@@ -171,7 +195,9 @@ func (a *Authority) issueOnce(ctx context.Context, r Request, s subject, csr *x5
 	}
 	e, err := issuedEvent(r, credential, leaf, i)
 	if err == nil {
-		err = a.Store.FinishIssue(ctx, e, i.Serial, leaf.Raw, credential)
+		err = a.finish(ctx, r, csr.PublicKey, func(ctx context.Context) error {
+			return a.Store.FinishIssue(ctx, e, i.Serial, leaf.Raw, credential)
+		})
 	}
 	if err != nil {
 		a.abandonAfter(ctx, i.Serial)

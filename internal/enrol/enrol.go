@@ -76,7 +76,7 @@ type Authority interface {
 type Service struct {
 	Store     Store
 	Authority Authority
-	Directory interface{ Current() *directory.Snapshot }
+	Directory *directory.Directory
 	Now       func() time.Time
 }
 
@@ -119,7 +119,7 @@ func (s *Service) Create(ctx context.Context, actor string, client *directory.Cl
 	if err != nil {
 		return Code{}, "", err
 	}
-	if err := s.Store.AddCode(ctx, e, c, sha256.Sum256([]byte(secret))); err != nil {
+	if err := s.Directory.Under(ctx, func(ctx context.Context) error { return s.Store.AddCode(ctx, e, c, sha256.Sum256([]byte(secret))) }); err != nil {
 		return Code{}, "", err
 	}
 	return c, secret, nil
@@ -144,7 +144,7 @@ func (s *Service) Revoke(ctx context.Context, actor string, client *directory.Cl
 	if err != nil {
 		return err
 	}
-	return s.Store.RevokeCode(ctx, e, id)
+	return s.Directory.Under(ctx, func(ctx context.Context) error { return s.Store.RevokeCode(ctx, e, id) })
 }
 
 // Code finds a code of the application; another's is directory.ErrNotFound.
@@ -217,7 +217,7 @@ func (s *Service) Redeem(ctx context.Context, a Attempt) (Result, error) {
 	}
 	issued, err := s.Authority.Issue(ctx, ca.Request{
 		Actor: string(client.ClientID), Client: client, Profile: profile, CSR: a.CSR, Life: a.Life,
-		Code: code.ID, Instance: code.Instance,
+		Code: code.ID, Instance: code.Instance, Directory: s.Directory,
 	})
 	if err != nil {
 		return Result{}, err

@@ -56,10 +56,7 @@ func (s *Service) CreateInitialToken(ctx context.Context, actor string, ask Init
 		"uses": t.Uses, "expires": t.Expires.Unix(), "limits": t.Limits,
 	})
 	if err == nil {
-		err = s.Store.CreateInitialToken(ctx, e, t)
-	}
-	if err == nil {
-		err = s.Directory.Refresh(ctx)
+		err = s.Directory.Under(ctx, func(ctx context.Context) error { return s.Store.CreateInitialToken(ctx, e, t) })
 	}
 	if err != nil {
 		return InitialToken{}, "", err
@@ -136,10 +133,7 @@ func (s *Service) checkWithin(ctx context.Context, o directory.OrganisationID, l
 func (s *Service) RevokeInitialToken(ctx context.Context, actor string, o directory.OrganisationID, id string) (InitialToken, error) {
 	e, err := event(actor, "initial_access_token.revoked", s.Now(), o, id, map[string]any{})
 	if err == nil {
-		err = s.Store.RevokeInitialToken(ctx, e, o, id)
-	}
-	if err == nil {
-		err = s.Directory.Refresh(ctx)
+		err = s.Directory.Under(ctx, func(ctx context.Context) error { return s.Store.RevokeInitialToken(ctx, e, o, id) })
 	}
 	if err != nil {
 		return InitialToken{}, err
@@ -152,10 +146,7 @@ func (s *Service) RevokeInitialToken(ctx context.Context, actor string, o direct
 func (s *Service) RevokeStatement(ctx context.Context, actor string, o directory.OrganisationID, id string) (StatementRecord, error) {
 	e, err := event(actor, "software_statement.revoked", s.Now(), o, id, map[string]any{})
 	if err == nil {
-		err = s.Store.RevokeStatement(ctx, e, o, id)
-	}
-	if err == nil {
-		err = s.Directory.Refresh(ctx)
+		err = s.Directory.Under(ctx, func(ctx context.Context) error { return s.Store.RevokeStatement(ctx, e, o, id) })
 	}
 	if err != nil {
 		return StatementRecord{}, err

@@ -195,10 +195,10 @@ func (s *Service) CreateStatement(ctx context.Context, actor string, ask Stateme
 	if err != nil {
 		return StatementRecord{}, "", err
 	}
-	if err := s.Store.CreateStatement(ctx, e, r); err != nil {
+	if err := s.Directory.Under(ctx, func(ctx context.Context) error { return s.Store.CreateStatement(ctx, e, r) }); err != nil {
 		return StatementRecord{}, "", err
 	}
-	return r, compact, s.Directory.Refresh(ctx)
+	return r, compact, nil
 }
 
 func (ask *StatementRequest) check() error {

@@ -34,6 +34,11 @@ type knowledge struct{ source *directory.Directory }
 
 // Ended is part of verify.RevocationSource.
 func (k knowledge) Ended(t *verify.Token) (verify.Reason, time.Duration) {
+	return verify.Reason(endedOn(k.source.Current(), t)), k.source.Age()
+}
+
+// endedOn tells why the token is good no more on the snapshot; "" when it is.
+func endedOn(d *directory.Snapshot, t *verify.Token) string {
 	// A token that is bound twice may end by either binding.
 	for _, b := range bindings(t.Confirmation) {
 		token := directory.Token{
@@ -43,12 +48,11 @@ func (k knowledge) Ended(t *verify.Token) (verify.Reason, time.Duration) {
 		if len(t.Audience) == 1 { // as our own tokens have it
 			token.Audience = t.Audience[0]
 		}
-		reason := k.source.Current().Ended(token)
-		if reason != "" {
-			return verify.Reason(reason), k.source.Age()
+		if reason := d.Ended(token); reason != "" {
+			return reason
 		}
 	}
-	return "", k.source.Age()
+	return ""
 }
 
 // bindings are the members of a cnf claim; at least one, perhaps the zero one.

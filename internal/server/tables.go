@@ -130,6 +130,7 @@ func (s *Server) adminTable(g *guard) (http.Handler, error) {
 				ClientID: directory.ClientID(grant.ClientID), Organisation: directory.OrganisationID(grant.Organisation),
 				CredentialID: grant.CredentialID, Binding: string(grant.Binding().Method()),
 				Resource: AdminResource(s.cfg.Issuer), TokenID: grant.ID,
+				Ended: func(d *directory.Snapshot) string { return endedOn(d, grant.Token) },
 			}, true
 		},
 		OperatorOrganisation: s.operator,

@@ -23,6 +23,9 @@ func (s *Store) write(ctx context.Context, f func(tx *sql.Tx) error) error {
 // The first change of a request with an idempotency key leaves its record, too.
 func (s *Store) change(ctx context.Context, e audit.Event, apply func(tx *sql.Tx, sequence int64) error) error {
 	p := idempotency.From(ctx)
+	if e.Sequence == 0 {
+		e.Sequence = directory.Expected(ctx)
+	}
 	err := s.write(ctx, func(tx *sql.Tx) error {
 		e := e // f may run again
 		head, err := scanHead(tx.QueryRow(queryNext))
