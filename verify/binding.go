@@ -71,7 +71,7 @@ func (c *check) checkCertificate(bound cnf.Thumbprint) error {
 // otherCertificate tells a renewed certificate from a stranger's.
 func (c *check) otherCertificate(shown cnf.Thumbprint) Reason {
 	if c.certificates != nil {
-		if clientID, known := c.certificates.Classify(shown); known && clientID == c.verdict.grant.ClientID {
+		if of, known := c.certificates.Classify(shown, c.verdict.grant.ClientID); known && of == c.verdict.grant.ClientID {
 			return BindingRotated
 		}
 	}

@@ -73,8 +73,9 @@ type RevocationSource interface {
 
 // Certificates knows the certificates of applications.
 type Certificates interface {
-	// Classify finds the application of a certificate by its x5t#S256.
-	Classify(thumbprint cnf.Thumbprint) (clientID string, known bool)
+	// Classify finds the application of a certificate by its x5t#S256: clientID, where
+	// that one has it; any one that has, otherwise.
+	Classify(thumbprint cnf.Thumbprint, clientID string) (of string, known bool)
 }
 
 // Fault is one thing that is wrong with a configuration.

@@ -155,7 +155,7 @@ func (r *revocations) set(ended map[string]verify.Reason, lag time.Duration) {
 // certificate too, but not that it knows.
 type certificates map[cnf.Thumbprint]string
 
-func (c certificates) Classify(t cnf.Thumbprint) (string, bool) {
+func (c certificates) Classify(t cnf.Thumbprint, _ string) (string, bool) {
 	if id, ok := c[t]; ok {
 		return id, true
 	}

@@ -1,6 +1,7 @@
 package clientauth_test
 
 import (
+	"crypto"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -13,6 +14,7 @@ import (
 	"github.com/holdfast-auth/holdfast/internal/clientauth"
 	"github.com/holdfast-auth/holdfast/internal/clientauth/authtest"
 	"github.com/holdfast-auth/holdfast/internal/directory"
+	"github.com/holdfast-auth/holdfast/internal/jose"
 	"github.com/holdfast-auth/holdfast/internal/oauth"
 )
 
@@ -222,9 +224,21 @@ func TestTrustAnchorRefused(t *testing.T) {
 			return chain(c)
 		}},
 		{"advisory 25: another application's registered certificate, by the organisation's CA", clientauth.ReasonCertificateForeign, func(w *corporate) []*x509.Certificate {
-			c := w.Sign(w.ca, "x", good)
+			c := w.Sign(w.ca, "x", dns("other.acme.example"))
 			w.Apply(directory.Delta{Credentials: []directory.Credential{{ID: "c1", ClientID: "self", Kind: directory.Certificate,
 				State: directory.Active, Thumbprint: cnf.CertificateThumbprint(c.Raw), Certificate: c.Raw}}})
+			return chain(c)
+		}},
+		{"a certificate of another CA that another application registered", clientauth.ReasonCertificateForeign, func(w *corporate) []*x509.Certificate {
+			c := w.Stranger("x", good)
+			w.Apply(directory.Delta{Credentials: []directory.Credential{{ID: "c1", ClientID: "self", Kind: directory.Certificate,
+				State: directory.Active, Thumbprint: cnf.CertificateThumbprint(c.Raw), Certificate: c.Raw}}})
+			return chain(c)
+		}},
+		{"a key that was revoked as a DPoP key", clientauth.ReasonCertificateNotAccepted, func(w *corporate) []*x509.Certificate {
+			c := w.Sign(w.ca, "x", good)
+			w.Apply(directory.Delta{Credentials: []directory.Credential{{ID: "c1", ClientID: "tls", Kind: directory.DPoPKey,
+				State: directory.Revoked, Thumbprint: thumbprintOf(w.T, c.PublicKey)}}})
 			return chain(c)
 		}},
 		{"advisory 25: a stranger's leaf, then the client's certificate", clientauth.ReasonCertificateSAN, func(w *corporate) []*x509.Certificate {
@@ -367,5 +381,33 @@ func BenchmarkAuthenticateTrustedCertificate(b *testing.B) {
 		if _, err := w.Auth.Authenticate(w.Now, w.Snapshot, a); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+func thumbprintOf(t testing.TB, key crypto.PublicKey) cnf.Thumbprint {
+	t.Helper()
+	public, err := jose.NewPublicKey(key, "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return public.Thumbprint()
+}
+
+// TestTrustedCertificateElsewhere: a certificate is public. Another application,
+// of whatever organisation, that registers it ends nothing with it.
+func TestTrustedCertificateElsewhere(t *testing.T) {
+	for _, state := range []directory.State{directory.Active, directory.Suspended, directory.Revoked, directory.Compromised} {
+		t.Run(string(state), func(t *testing.T) {
+			w := newCorporate(t)
+			c := w.Sign(w.ca, "x", dns("client.acme.example"))
+			w.Apply(directory.Delta{Credentials: []directory.Credential{
+				{ID: "c1", ClientID: "self", Kind: directory.Certificate, State: state, Thumbprint: cnf.CertificateThumbprint(c.Raw), Certificate: c.Raw},
+				{ID: "c2", ClientID: "self", Kind: directory.DPoPKey, State: state, Thumbprint: thumbprintOf(t, c.PublicKey)},
+			}})
+			got, err := connect(w.World, "tls", c.Certificate)
+			if err != nil || got.Credential.Kind != directory.TrustedCertificate {
+				t.Errorf("%+v, %v", got, err)
+			}
+		})
 	}
 }

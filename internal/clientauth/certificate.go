@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/holdfast-auth/holdfast/cnf"
 	"github.com/holdfast-auth/holdfast/internal/directory"
 	"github.com/holdfast-auth/holdfast/mtls"
 )
@@ -77,18 +78,17 @@ func (a *Authenticator) RecogniseCertificate(now time.Time, s *directory.Snapsho
 	return credential, nil
 }
 
-// recogniseUnrecorded is for a certificate without a record of its own.
+// recogniseUnrecorded is for a certificate without a record of its own. That
+// another application registered it decides nothing, as a certificate is public: it
+// only words the refusal of one that is not this application's.
 func (a *Authenticator) recogniseUnrecorded(now time.Time, s *directory.Snapshot, c *directory.Client, p *mtls.Peer) (*directory.Credential, error) {
 	named := c.TLSName != directory.TLSName{}
-	switch {
-	case s.CredentialByThumbprint(p.Thumbprint()) != nil:
-		return nil, unauthenticated(c, ReasonCertificateForeign, nil)
-	case !named && !hasKeys(c):
-		return nil, unauthenticated(c, ReasonCertificateUnknown, nil)
+	if !named && !hasKeys(c) {
+		return nil, unauthenticated(c, reasonOfUnknown(s, ReasonCertificateUnknown, p.Thumbprint()), nil)
 	}
 	// It may have a record since it was revoked.
 	record := s.Credential(directory.UnregisteredCertificate(c.ClientID, p.Thumbprint()))
-	if record != nil && !record.State.Accepted() || c.EndedKey(p.Leaf().PublicKey) {
+	if record != nil && !record.State.Accepted() || c.EndedThumbprint(p.Thumbprint()) || c.EndedKey(p.Leaf().PublicKey) {
 		return nil, unauthenticated(c, ReasonCertificateNotAccepted, nil)
 	}
 	if named {
@@ -102,7 +102,7 @@ func (a *Authenticator) recogniseUnrecorded(now time.Time, s *directory.Snapshot
 func (a *Authenticator) recogniseName(now time.Time, s *directory.Snapshot, c *directory.Client, p *mtls.Peer) (*directory.Credential, error) {
 	leaf := p.Leaf()
 	if err := a.anchors.pool(s.Organisation(c.Organisation)).Verify(now, p); err != nil { // a nil pool trusts nobody
-		return nil, unauthenticated(c, reasonOfChain(err), err)
+		return nil, unauthenticated(c, reasonOfUnknown(s, reasonOfChain(err), p.Thumbprint()), err)
 	}
 	// The pool takes a certificate that names no usage for one that is good for
 	// everything. A CA that is not ours issues for other ends too, so ours is named.
@@ -111,12 +111,26 @@ func (a *Authenticator) recogniseName(now time.Time, s *directory.Snapshot, c *d
 	}
 	found, err := hasName(leaf, c.TLSName)
 	if !found {
-		return nil, unauthenticated(c, ReasonCertificateSAN, err)
+		return nil, unauthenticated(c, reasonOfUnknown(s, ReasonCertificateSAN, p.Thumbprint()), err)
 	}
 	return &directory.Credential{
 		ID: directory.UnregisteredCertificate(c.ClientID, p.Thumbprint()), ClientID: c.ClientID, Kind: directory.TrustedCertificate,
 		State: directory.Active, Thumbprint: p.Thumbprint(), NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter,
 	}, nil
+}
+
+// reasonOfUnknown tells a certificate that is another application's, by itself or by
+// its key, from one that is nobody's.
+func reasonOfUnknown(s *directory.Snapshot, reason string, thumbprints ...cnf.Thumbprint) string {
+	switch reason {
+	case ReasonCertificateUnknown, ReasonCertificateUntrusted, ReasonCertificateSAN:
+		for _, t := range thumbprints {
+			if s.CredentialByThumbprint(t) != nil {
+				return ReasonCertificateForeign
+			}
+		}
+	}
+	return reason
 }
 
 func reasonOfChain(err error) string {

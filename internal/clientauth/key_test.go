@@ -111,9 +111,9 @@ func TestCertificateOfARegisteredKeyRefused(t *testing.T) {
 		{"the key's time is over", clientauth.ReasonCertificateNotAccepted, nil, func(w *authtest.World, id directory.CredentialID) {
 			w.EditCredential(id, func(c *directory.Credential) { c.NotAfter = w.Now })
 		}},
-		{"another application's key", clientauth.ReasonCertificateForeign, nil, func(w *authtest.World, id directory.CredentialID) {
-			registered(w, "self", "other")
-			w.EditCredential(id, func(c *directory.Credential) { c.ClientID = "jwt" })
+		{"the key is revoked as a DPoP key", clientauth.ReasonCertificateNotAccepted, nil, func(w *authtest.World, id directory.CredentialID) {
+			w.Apply(directory.Delta{Credentials: []directory.Credential{{ID: "dpop", ClientID: "self", Kind: directory.DPoPKey,
+				State: directory.Revoked, Thumbprint: w.Snapshot.Credential(id).Thumbprint}}})
 		}},
 	}
 	for _, c := range cases {
@@ -129,6 +129,25 @@ func TestCertificateOfARegisteredKeyRefused(t *testing.T) {
 			}
 			_, err := connect(w, "self", shown.Certificate)
 			refused(t, err, oauth.InvalidClient, c.reason)
+		})
+	}
+	t.Run("another application's key", func(t *testing.T) {
+		w := world(t)
+		registered(w, "self", "other")
+		key, _ := registered(w, "jwt", "a")
+		_, err := connect(w, "self", w.OwnCertificate(key, "x").Certificate)
+		refused(t, err, oauth.InvalidClient, clientauth.ReasonCertificateForeign)
+	})
+	for _, s := range []directory.State{directory.Active, directory.Suspended, directory.Revoked, directory.Compromised} {
+		t.Run("another application has the key too, "+string(s)+" there: that is nothing here", func(t *testing.T) {
+			w := world(t)
+			key, id := registered(w, "self", "a")
+			theirs := *w.Snapshot.Credential(id)
+			theirs.ID, theirs.ClientID, theirs.State = "theirs", "jwt", s
+			w.Apply(directory.Delta{Credentials: []directory.Credential{theirs}})
+			if got, err := connect(w, "self", w.OwnCertificate(key, "x").Certificate); err != nil || got.Credential.ID != id {
+				t.Errorf("%+v, %v", got, err)
+			}
 		})
 	}
 	t.Run("the certificate alone is revoked", func(t *testing.T) {

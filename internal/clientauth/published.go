@@ -83,12 +83,15 @@ func (a *Authenticator) notPublished(c *directory.Client, set *jwksuri.Set, reas
 }
 
 // publishedCredential is the credential that a published key is; nil when the
-// key is one that was revoked, or another application's by registration. A key
-// that is registered too is what its record says.
+// application had the key before, in whatever shape, and it was revoked. A key that
+// it registered too is what its record says.
 func publishedCredential(now time.Time, s *directory.Snapshot, c *directory.Client, key *jwksuri.Key) *directory.Credential {
 	jkt := cnf.Thumbprint(key.Thumbprint())
-	if registered := s.CredentialByThumbprint(jkt); registered != nil {
-		if registered.ClientID != c.ClientID || !registered.UsableAt(now) {
+	if c.EndedThumbprint(jkt) {
+		return nil
+	}
+	if registered := s.Registered(c.ClientID, jkt); registered != nil {
+		if !registered.UsableAt(now) {
 			return nil
 		}
 		return registered
@@ -123,7 +126,7 @@ func hasKeys(c *directory.Client) bool {
 func (a *Authenticator) recogniseKey(now time.Time, s *directory.Snapshot, c *directory.Client, p *mtls.Peer) (*directory.Credential, error) {
 	key, err := jose.NewPublicKey(p.Leaf().PublicKey, "", "")
 	if err != nil {
-		return nil, unauthenticated(c, ReasonCertificateUnknown, err)
+		return nil, unauthenticated(c, reasonOfUnknown(s, ReasonCertificateUnknown, p.Thumbprint()), err)
 	}
 	if err := p.ValidAt(now); err != nil {
 		return nil, unauthenticated(c, ReasonCertificateExpired, err)
@@ -143,22 +146,20 @@ func (a *Authenticator) recogniseKey(now time.Time, s *directory.Snapshot, c *di
 }
 
 func (a *Authenticator) keyOfCertificate(now time.Time, s *directory.Snapshot, c *directory.Client, jkt, x5t cnf.Thumbprint) (*directory.Credential, *fault) {
-	if registered := s.CredentialByThumbprint(jkt); registered != nil {
-		switch {
-		case registered.ClientID != c.ClientID:
-			return nil, &fault{reason: ReasonCertificateForeign}
-		case !registered.UsableAt(now):
+	if registered := s.Registered(c.ClientID, jkt); registered != nil {
+		if !registered.UsableAt(now) {
 			return nil, &fault{reason: ReasonCertificateNotAccepted}
 		}
 		return registered, nil
 	}
+	unknown := reasonOfUnknown(s, ReasonCertificateUnknown, x5t, jkt)
 	if c.JWKSURI == "" {
-		return nil, &fault{reason: ReasonCertificateUnknown}
+		return nil, &fault{reason: unknown}
 	}
 	set := a.published(c)
 	published := set.Of(jkt, x5t)
 	if published == nil {
-		return nil, a.notPublished(c, set, ReasonCertificateUnknown, "x5t "+x5t.String())
+		return nil, a.notPublished(c, set, unknown, "x5t "+x5t.String())
 	}
 	credential := publishedCredential(now, s, c, published)
 	if credential == nil {

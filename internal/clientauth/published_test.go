@@ -111,6 +111,17 @@ func TestPublishedKeys(t *testing.T) {
 		_, err = w.assert(s)
 		refused(t, err, oauth.InvalidClient, clientauth.ReasonKeyNotAccepted)
 	})
+	for _, state := range []directory.State{directory.Active, directory.Suspended, directory.Revoked, directory.Compromised} {
+		t.Run("one that another application registered too, "+string(state)+" there", func(t *testing.T) {
+			w := newPublishing(t)
+			w.Application("rival", directory.PrivateKeyJWT, cnf.DPoP)
+			s := w.Key("rival", jose.ES256, "k", func(c *directory.Credential) { c.State = state })
+			w.publish("jwt", s.Public())
+			if _, err := w.assert(s); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 	t.Run("an old kid with a new key", func(t *testing.T) {
 		w := newPublishing(t)
 		old := w.Key("jwt", jose.ES256, "k")
@@ -167,11 +178,21 @@ func TestPublishedKeysRefused(t *testing.T) {
 			_, err := w.assert(s)
 			return err
 		}},
-		{"another client's registered key", clientauth.ReasonKeyNotAccepted, 0, func(w *publishing, _ *jose.Signer) error {
-			w.Application("rival", directory.PrivateKeyJWT, cnf.DPoP)
-			s := w.Key("rival", jose.ES256, "k")
+		{"revoked as a DPoP key", clientauth.ReasonKeyNotAccepted, 0, func(w *publishing, s *jose.Signer) error {
 			w.publish("jwt", s.Public())
+			w.Apply(directory.Delta{Credentials: []directory.Credential{{ID: "c", ClientID: "jwt", Kind: directory.DPoPKey, State: directory.Revoked, Thumbprint: s.Public().Thumbprint()}}})
 			_, err := w.assert(s)
+			return err
+		}},
+		{"the key of a certificate that is compromised", clientauth.ReasonKeyNotAccepted, 0, func(w *publishing, _ *jose.Signer) error {
+			c := w.Issue("jwt")
+			w.EditCredential(c.ID, func(c *directory.Credential) { c.State = directory.Compromised })
+			s, err := jose.NewSigner(c.Key, jose.ES256, "k")
+			if err != nil {
+				return err
+			}
+			w.publish("jwt", s.Public())
+			_, err = w.assert(s)
 			return err
 		}},
 		{"revoked by its thumbprint", clientauth.ReasonKeyNotAccepted, 0, func(w *publishing, s *jose.Signer) error {

@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -15,6 +16,7 @@ type change struct {
 	resources     *edit[string, *Resource]
 	scopes        *edit[string, *Resource]
 	credentials   *edit[CredentialID, *Credential]
+	registered    *edit[clientKey, *Credential]
 	thumbprints   *edit[cnf.Thumbprint, *Credential]
 	unregistered  *edit[clientKey, *Credential]
 	revoked       *edit[string, time.Time]
@@ -35,6 +37,7 @@ func (s *Snapshot) Apply(d Delta, now time.Time) *Snapshot {
 		resources:     s.resources.edit(),
 		scopes:        s.scopes.edit(),
 		credentials:   s.credentials.edit(),
+		registered:    s.registered.edit(),
 		thumbprints:   s.thumbprints.edit(),
 		unregistered:  s.unregistered.edit(),
 		revoked:       s.revoked.edit(),
@@ -67,6 +70,7 @@ func (s *Snapshot) Apply(d Delta, now time.Time) *Snapshot {
 		resources:     c.resources.table,
 		scopes:        c.scopes.table,
 		credentials:   c.credentials.table,
+		registered:    c.registered.table,
 		thumbprints:   c.thumbprints.table,
 		unregistered:  c.unregistered.table,
 		revoked:       c.revoked.table,
@@ -86,6 +90,7 @@ func (c *change) client(id ClientID) *Client {
 		*own = *old
 		own.Credentials = slices.Clone(old.Credentials)
 		own.Instances = slices.Clone(old.Instances)
+		own.ended = maps.Clone(old.ended)
 	}
 	c.own[id] = own
 	c.clients.set(id, own)
@@ -191,11 +196,13 @@ func (c *change) credential(credential Credential) {
 	cr := &credential
 	c.credentials.set(cr.ID, cr)
 	if cr.Kind.Registered() {
+		c.registered.set(clientKey{cr.ClientID, cr.Thumbprint}, cr)
 		c.thumbprints.set(cr.Thumbprint, cr)
 	} else {
 		c.unregistered.set(clientKey{cr.ClientID, cr.Thumbprint}, cr)
 	}
 	own := c.client(cr.ClientID)
+	own.end(cr)
 	for i, old := range own.Credentials {
 		if old.ID == cr.ID {
 			own.Credentials[i] = cr

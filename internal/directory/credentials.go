@@ -69,6 +69,8 @@ func checkCertificate(of *Client, certificate *x509.Certificate, now time.Time) 
 		return invalid("certificate", "a %s application has its certificates from our CA", of.AuthMethod)
 	case !now.Before(certificate.NotAfter):
 		return invalid("certificate", "has expired")
+	case of.EndedThumbprint(cnf.CertificateThumbprint(certificate.Raw)):
+		return invalid("certificate", "was revoked or compromised")
 	case of.EndedKey(certificate.PublicKey):
 		return invalid("certificate", "has a key that was revoked or compromised")
 	}

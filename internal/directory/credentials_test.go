@@ -78,15 +78,19 @@ func TestRegisterKey(t *testing.T) {
 			is(t, err, directory.ErrExists)
 		})
 	})
-	t.Run("a key is registered once, for this or any other application", func(t *testing.T) {
+	t.Run("a key is registered once for an application, and for others as well: who has the public key ends nothing of theirs", func(t *testing.T) {
 		_, err := w.CreateApplication(ctx, "op", directory.Application{ClientID: "jwt2", Organisation: "acme", Name: "A", AuthMethod: directory.PrivateKeyJWT, Binding: cnf.DPoP})
 		must(t, err)
 		w.unchanged(t, func() {
-			for _, client := range []directory.ClientID{"jwt", "jwt2"} {
-				_, err := w.RegisterKey(ctx, "op", client, publicKey(t, 1, "k9"), time.Time{})
-				is(t, err, directory.ErrExists)
-			}
+			_, err := w.RegisterKey(ctx, "op", "jwt", publicKey(t, 1, "k9"), time.Time{})
+			is(t, err, directory.ErrExists)
 		})
+		other, err := w.RegisterKey(ctx, "op", "jwt2", publicKey(t, 1, "k9"), time.Time{})
+		must(t, err)
+		must(t, w.SetCredentialState(ctx, "op", other.ID, directory.Compromised))
+		if c := w.Current().Client("jwt").SigningKey("k1"); c == nil || !c.UsableAt(start) || w.Current().Client("jwt").EndedThumbprint(c.Thumbprint) {
+			t.Errorf("after the other's was compromised: %+v", c)
+		}
 	})
 	t.Run("a revoked application gets no new credential, a suspended one does", func(t *testing.T) {
 		must(t, w.SetApplicationState(ctx, "op", "jwt2", directory.Suspended))
@@ -139,7 +143,7 @@ func TestRegisterCertificate(t *testing.T) {
 				t.Errorf("%+v", found)
 			}
 			w.unchanged(t, func() {
-				_, err = w.RegisterCertificate(ctx, "op", "jwt", c.der)
+				_, err = w.RegisterCertificate(ctx, "op", c.client, c.der)
 				is(t, err, directory.ErrExists)
 			})
 		})

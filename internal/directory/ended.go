@@ -75,18 +75,26 @@ func (t *Token) endedBy(c *Credential) string {
 	return ""
 }
 
-// bindingEnded looks at what the token is bound to. A DPoP key needs no
-// registration, so one that is not known is good.
+// bindingEnded looks at what the token is bound to, as its own application has it:
+// what others registered under the same thumbprint does not count. A DPoP key needs
+// no registration, so one that is not known is good, unless the application had the
+// key in another shape and it ended.
 func (s *Snapshot) bindingEnded(t Token) string {
 	if t.Binding.IsZero() {
 		return ""
 	}
 	thumbprint := t.Binding.Thumbprint()
-	if reason := t.endedBy(s.CredentialByThumbprint(thumbprint)); reason != "" {
+	if reason := t.endedBy(s.Registered(t.ClientID, thumbprint)); reason != "" {
 		return reason
 	}
 	named, _ := s.unregistered.get(clientKey{t.ClientID, thumbprint})
-	return t.endedBy(named)
+	if reason := t.endedBy(named); reason != "" {
+		return reason
+	}
+	if state, ok := s.Client(t.ClientID).ended[thumbprint]; ok {
+		return notAccepted(state)
+	}
+	return ""
 }
 
 // TokensAfter is the second from which tokens that this client gets by that
@@ -94,7 +102,7 @@ func (s *Snapshot) bindingEnded(t Token) string {
 func (s *Snapshot) TokensAfter(client *Client, by *Credential, b cnf.Binding) time.Time {
 	after := client.TokensAfter
 	named, _ := s.unregistered.get(clientKey{client.ClientID, b.Thumbprint()})
-	for _, c := range [...]*Credential{by, s.CredentialByThumbprint(b.Thumbprint()), named} {
+	for _, c := range [...]*Credential{by, s.Registered(client.ClientID, b.Thumbprint()), named} {
 		if c != nil && c.TokensAfter.After(after) {
 			after = c.TokensAfter
 		}

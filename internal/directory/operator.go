@@ -30,9 +30,6 @@ func (d *Directory) CreateOperator(ctx context.Context, actor string, a Applicat
 		if s.Client(a.ClientID) != nil {
 			return audit.Event{}, nil, fmt.Errorf("application %s: %w", a.ClientID, ErrExists)
 		}
-		if s.CredentialByThumbprint(k.Thumbprint) != nil {
-			return audit.Event{}, nil, fmt.Errorf("a credential with this key: %w", ErrExists)
-		}
 		if err := pass(guards, s, now); err != nil {
 			return audit.Event{}, nil, err
 		}
@@ -60,8 +57,8 @@ func (d *Directory) RekeyOperator(ctx context.Context, actor string, id ClientID
 		if of.AuthMethod != PrivateKeyJWT || of.JWKSURI != "" {
 			return audit.Event{}, nil, fmt.Errorf("operator %s does not sign in with a registered key: %w", id, ErrState)
 		}
-		if s.CredentialByThumbprint(k.Thumbprint) != nil {
-			return audit.Event{}, nil, fmt.Errorf("a credential with this key: %w", ErrExists)
+		if err := checkOperatorKey(s, of, &k); err != nil {
+			return audit.Event{}, nil, err
 		}
 		if err := pass(guards, s, now); err != nil {
 			return audit.Event{}, nil, err
@@ -81,6 +78,17 @@ func (d *Directory) RekeyOperator(ctx context.Context, actor string, id ClientID
 			facts{"credential_id": k.ID, "kid": key.KeyID(), "thumbprint": k.Thumbprint.String(), "revoked": ended})
 		return e, d.put(Delta{Credentials: records}), err
 	})
+}
+
+// checkOperatorKey refuses a key that the operator has or had.
+func checkOperatorKey(s *Snapshot, of *Client, k *Credential) error {
+	if s.Registered(of.ClientID, k.Thumbprint) != nil {
+		return fmt.Errorf("a credential with this key: %w", ErrExists)
+	}
+	if of.EndedThumbprint(k.Thumbprint) {
+		return invalid("key", "was revoked or compromised")
+	}
+	return nil
 }
 
 func operatorKey(id ClientID, key *jose.PublicKey) Credential {
@@ -136,9 +144,6 @@ func (d *Directory) RecoverOwner(ctx context.Context, actor string, of Organisat
 			return audit.Event{}, nil, fmt.Errorf("resource %q: %w", api, ErrNotFound)
 		}
 		k := operatorKey(fresh, key)
-		if s.CredentialByThumbprint(k.Thumbprint) != nil {
-			return audit.Event{}, nil, fmt.Errorf("a credential with this key: %w", ErrExists)
-		}
 		k.Created = now
 		a = Application{ClientID: fresh, Organisation: of, Name: "recovered owner"}
 		records := []Credential{}
@@ -146,6 +151,9 @@ func (d *Directory) RecoverOwner(ctx context.Context, actor string, of Organisat
 		if old != nil {
 			a = old.Application
 			k.ClientID = a.ClientID
+			if err := checkOperatorKey(s, old, &k); err != nil {
+				return audit.Event{}, nil, err
+			}
 			for _, c := range old.Credentials {
 				if c.Kind == SigningKey && c.State != Revoked && c.State != Compromised {
 					next := *c

@@ -21,7 +21,8 @@ type Snapshot struct {
 	resources     table[string, *Resource]
 	scopes        table[string, *Resource]
 	credentials   table[CredentialID, *Credential]
-	thumbprints   table[cnf.Thumbprint, *Credential] // registered: signing keys and certificates
+	registered    table[clientKey, *Credential]      // signing keys and certificates
+	thumbprints   table[cnf.Thumbprint, *Credential] // the same, of any one application that has them
 	unregistered  table[clientKey, *Credential]
 	revoked       table[string, time.Time] // jti to exp
 	roles         table[RoleID, *Role]
@@ -41,6 +42,9 @@ type Client struct {
 	// TokensAfter is the later of its own and its organisation's: tokens issued
 	// before it have ended.
 	TokensAfter time.Time
+	// ended are the keys (RFC 7638) and certificates (x5t#S256) that were revoked or
+	// compromised, in whatever shape the application had them.
+	ended map[cnf.Thumbprint]State
 }
 
 // SigningKey finds the credential with this kid, in whatever state; nil if none.
@@ -98,6 +102,7 @@ func Empty() *Snapshot {
 		resources:     newTable[string, *Resource](byText[string](seed)),
 		scopes:        newTable[string, *Resource](byText[string](seed)),
 		credentials:   newTable[CredentialID, *Credential](byText[CredentialID](seed)),
+		registered:    newTable[clientKey, *Credential](byClientKey),
 		thumbprints:   newTable[cnf.Thumbprint, *Credential](byDigest),
 		unregistered:  newTable[clientKey, *Credential](byClientKey),
 		revoked:       newTable[string, time.Time](byText[string](seed)),
@@ -140,11 +145,33 @@ func (s *Snapshot) Credential(id CredentialID) *Credential {
 	return c
 }
 
-// CredentialByThumbprint finds any application's signing key or certificate; nil
-// if none. A DPoP key may serve several applications and is not found here.
+// Registered finds the application's signing key (by its RFC 7638 thumbprint) or
+// certificate (by its x5t#S256), in whatever state; nil if none.
+func (s *Snapshot) Registered(client ClientID, t cnf.Thumbprint) *Credential {
+	c, _ := s.registered.get(clientKey{client, t})
+	return c
+}
+
+// CredentialByThumbprint names an application that registered this signing key or
+// certificate, any one where several did; nil if none. Public keys and certificates
+// are public: what one application registers says nothing of another, so nothing
+// but the wording of a refusal may depend on this. A decision asks Registered.
 func (s *Snapshot) CredentialByThumbprint(t cnf.Thumbprint) *Credential {
 	c, _ := s.thumbprints.get(t)
 	return c
+}
+
+// Classify tells whose the certificate with this x5t#S256 is: clientID's where that
+// application registered it, any one's that did otherwise.
+func (s *Snapshot) Classify(t cnf.Thumbprint, clientID string) (of string, known bool) {
+	c := s.Registered(ClientID(clientID), t)
+	if c == nil {
+		c = s.CredentialByThumbprint(t)
+	}
+	if c == nil || c.Kind != Certificate {
+		return "", false
+	}
+	return string(c.ClientID), true
 }
 
 // Role finds a role in whatever state; nil if none.

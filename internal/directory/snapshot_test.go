@@ -51,10 +51,11 @@ func TestLookups(t *testing.T) {
 	if s.Sequence() != 10 || c == nil || !c.Live || len(c.Credentials) != 2 || key == nil || cert == nil {
 		t.Fatalf("%d %+v %v %v", s.Sequence(), c, key, cert)
 	}
-	if c.SigningKey("kid-key") != key || c.Certificate(cert.Thumbprint) != cert || s.CredentialByThumbprint(key.Thumbprint) != key || s.CredentialByThumbprint(cert.Thumbprint) != cert {
+	if c.SigningKey("kid-key") != key || c.Certificate(cert.Thumbprint) != cert || s.Registered("app", key.Thumbprint) != key || s.Registered("app", cert.Thumbprint) != cert || s.CredentialByThumbprint(key.Thumbprint) != key || s.CredentialByThumbprint(cert.Thumbprint) != cert {
 		t.Error("a credential is not found")
 	}
-	if c.SigningKey("kid-foreign-key") != nil || c.SigningKey("") != nil || c.Certificate(key.Thumbprint) != nil || c.Certificate(s.Credential("foreign-cert").Thumbprint) != nil {
+	if c.SigningKey("kid-foreign-key") != nil || c.SigningKey("") != nil || c.Certificate(key.Thumbprint) != nil || c.Certificate(s.Credential("foreign-cert").Thumbprint) != nil ||
+		s.Registered("app", s.Credential("foreign-key").Thumbprint) != nil || s.Registered("none", key.Thumbprint) != nil {
 		t.Error("a credential of another application or kind is found")
 	}
 	if r := s.Resource(paymentsURI); r == nil || s.ResourceOfScope("read") != r || s.ResourceOfScope("write") != r {
@@ -207,6 +208,9 @@ func TestEnded(t *testing.T) {
 	byKey := Token{ID: "jti", ClientID: "app", CredentialID: "key", Binding: cnf.ToKey(jkt)}
 	byCertificate := Token{ID: "jti", ClientID: "app", CredentialID: "key", Binding: cnf.ToCertificate(base.Credential("cert").Thumbprint)}
 	with := func(t Token, f func(*Token)) Token { f(&t); return t }
+	tokensRevoked, theirs := *base.Credential("foreign-key"), *base.Credential("cert")
+	tokensRevoked.TokensAfter = now.Add(time.Hour)
+	theirs.ID, theirs.ClientID, theirs.State = "theirs", "foreign", Revoked
 	for _, c := range []struct {
 		name  string
 		delta Delta
@@ -244,8 +248,15 @@ func TestEnded(t *testing.T) {
 		{"the DPoP key that it is bound to, compromised", dpop("app", Compromised), byKey, "credential_compromised"},
 		{"the DPoP key that it is bound to, known and good", dpop("app", Active), byKey, ""},
 		{"the same DPoP key, revoked for another application", dpop("foreign", Revoked), byKey, ""},
-		{"a DPoP key that is a registered key and compromised", state("foreign-key", Compromised),
-			with(byKey, func(t *Token) { t.Binding = cnf.ToKey(base.Credential("foreign-key").Thumbprint) }), "credential_compromised"},
+		{"a DPoP key that is a registered key and compromised", state("key", Compromised),
+			with(byKey, func(t *Token) { t.CredentialID, t.Binding = "", cnf.ToKey(base.Credential("key").Thumbprint) }), "credential_compromised"},
+		{"a DPoP key that another application registered, compromised there", state("foreign-key", Compromised),
+			with(byKey, func(t *Token) { t.Binding = cnf.ToKey(base.Credential("foreign-key").Thumbprint) }), ""},
+		{"a DPoP key that another application registered, its tokens revoked there", Delta{Sequence: 11, Credentials: []Credential{tokensRevoked}},
+			with(byKey, func(t *Token) { t.Binding = cnf.ToKey(tokensRevoked.Thumbprint) }), ""},
+		{"a certificate that another application registered, revoked there", state("foreign-cert", Revoked),
+			with(byCertificate, func(t *Token) { t.Binding = cnf.ToCertificate(base.Credential("foreign-cert").Thumbprint) }), ""},
+		{"a certificate that two applications registered, revoked at the other", Delta{Sequence: 11, Credentials: []Credential{theirs}}, byCertificate, ""},
 		{"a token without a binding is looked at all the same", state("key", Revoked), with(byKey, func(t *Token) { t.Binding = cnf.Binding{} }), "credential_revoked"},
 		{"a token without a binding", Delta{}, with(byKey, func(t *Token) { t.Binding = cnf.Binding{} }), ""},
 	} {

@@ -94,13 +94,9 @@ func forGood(reason string) bool {
 	return false
 }
 
-// Classify finds the application of a certificate by its x5t#S256.
-func (s *State) Classify(thumbprint cnf.Thumbprint) (clientID string, known bool) {
-	c := s.current.Load().snapshot.CredentialByThumbprint(thumbprint)
-	if c == nil || c.Kind != directory.Certificate {
-		return "", false
-	}
-	return string(c.ClientID), true
+// Classify is part of verify.Certificates.
+func (s *State) Classify(thumbprint cnf.Thumbprint, clientID string) (of string, known bool) {
+	return s.current.Load().snapshot.Classify(thumbprint, clientID)
 }
 
 var errOutOfOrder = errors.New("the document does not follow what is known")

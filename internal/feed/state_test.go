@@ -154,17 +154,17 @@ func TestAge(t *testing.T) {
 func TestClassify(t *testing.T) {
 	b, m := newBook(world()...), newMirror(t)
 	m.follow(b, true)
-	if client, known := m.Classify(thumbprint("certificate")); client != "billing" || !known {
+	if client, known := m.Classify(thumbprint("certificate"), "nobody"); client != "billing" || !known {
 		t.Errorf("got %q, %v", client, known)
 	}
 	for _, of := range []string{"key", "nobody"} {
-		if client, known := m.Classify(thumbprint(of)); client != "" || known {
+		if client, known := m.Classify(thumbprint(of), "billing"); client != "" || known {
 			t.Errorf("%s: got %q, %v", of, client, known)
 		}
 	}
 	b.append(credential("certificate", "billing", directory.Certificate, directory.Revoked))
 	m.follow(b, false)
-	if client, known := m.Classify(thumbprint("certificate")); client != "billing" || !known {
+	if client, known := m.Classify(thumbprint("certificate"), "nobody"); client != "billing" || !known {
 		t.Errorf("a revoked one: got %q, %v", client, known)
 	}
 }

@@ -28,21 +28,17 @@ type Policy struct {
 	Allow []netip.Prefix
 }
 
-// special are the networks that are nobody's public service. IPv4-mapped addresses
-// are judged as IPv4.
+// special are the networks that are nobody's public service, beside all of IPv6
+// that is not global unicast. IPv4-mapped addresses are judged as IPv4.
 var special = parse(
-	"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24",
+	"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "168.63.129.16/32", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24",
 	"192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
-	"::/96",                      // unspecified, loopback, IPv4-compatible
-	"64:ff9b:1::/48",             // NAT64 of a network's own
-	"100::/64", "100:0:0:1::/64", // discarded
 	"2001::/23",                  // Teredo, ORCHID, benchmarks
 	"2001:db8::/32", "3fff::/20", // documentation
-	"5f00::/16", // segment routing
-	"fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8",
 )
 
 var (
+	global    = netip.MustParsePrefix("2000::/3")     // RFC 4291 section 2.4: all of IPv6 that is given out
 	nat64     = netip.MustParsePrefix("64:ff9b::/96") // RFC 6052: the last four bytes are an IPv4 address
 	sixToFour = netip.MustParsePrefix("2002::/16")    // RFC 3056: the next four bytes are one
 )
@@ -63,7 +59,7 @@ func (p Policy) Check(address netip.Addr) error {
 	if within(p.Allow, address) {
 		return nil
 	}
-	if within(special, address) {
+	if within(special, address) || address.Is6() && !global.Contains(address) && !nat64.Contains(address) {
 		return ErrForbidden
 	}
 	if inner, ok := embedded(address); ok && within(special, inner) {
@@ -81,7 +77,7 @@ func within(networks []netip.Prefix, address netip.Addr) bool {
 	return false
 }
 
-// embedded is the IPv4 address that a translator on the way would call.
+// embedded is the IPv4 address that a translator or a tunnel on the way would call.
 func embedded(address netip.Addr) (netip.Addr, bool) {
 	b := address.As16()
 	switch {
@@ -89,6 +85,8 @@ func embedded(address netip.Addr) (netip.Addr, bool) {
 		return netip.AddrFrom4([4]byte(b[12:16])), true
 	case sixToFour.Contains(address):
 		return netip.AddrFrom4([4]byte(b[2:6])), true
+	case b[8]&^2 == 0 && b[9] == 0 && b[10] == 0x5e && b[11] == 0xfe: // ISATAP, RFC 5214 section 6.1
+		return netip.AddrFrom4([4]byte(b[12:16])), true
 	}
 	return netip.Addr{}, false
 }

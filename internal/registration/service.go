@@ -233,7 +233,7 @@ func newCredential(d *directory.Snapshot, of *directory.Client, k Key, now time.
 	} else {
 		c, err = directory.NewSigningKey(of, k.Public, now)
 	}
-	if err == nil && d.CredentialByThumbprint(c.Thumbprint) != nil {
+	if err == nil && d.Registered(of.ClientID, c.Thumbprint) != nil {
 		err = invalid(memberJWKS, "is registered already")
 	}
 	return c, err

@@ -69,12 +69,8 @@ func bindings(c cnf.Confirmation) []cnf.Binding {
 }
 
 // Classify is part of verify.Certificates.
-func (k knowledge) Classify(t cnf.Thumbprint) (clientID string, known bool) {
-	c := k.source.Current().CredentialByThumbprint(t)
-	if c == nil || c.Kind != directory.Certificate {
-		return "", false
-	}
-	return string(c.ClientID), true
+func (k knowledge) Classify(t cnf.Thumbprint, clientID string) (of string, known bool) {
+	return k.source.Current().Classify(t, clientID)
 }
 
 // localKeys follows the signing keys of this process.

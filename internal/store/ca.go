@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/holdfast-auth/holdfast/cnf"
 	"github.com/holdfast-auth/holdfast/internal/audit"
 	"github.com/holdfast-auth/holdfast/internal/ca"
 	"github.com/holdfast-auth/holdfast/internal/directory"
@@ -78,6 +80,27 @@ func mayIssue(tx *sql.Tx, id directory.ClientID) error {
 	return nil
 }
 
+// neverEnded refuses a certificate of a key that the application had and that was
+// revoked or compromised, the last time before it is given out.
+func neverEnded(tx *sql.Tx, c directory.Credential) error {
+	rows, err := tx.Query(queryEndedKeys, string(c.ClientID))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	same := c.Thumbprints()
+	for rows.Next() {
+		var ended directory.Credential
+		if err := rows.Scan(digest(ended.Thumbprint[:]), &ended.Certificate); err != nil {
+			return err
+		}
+		if slices.ContainsFunc(ended.Thumbprints(), func(t cnf.Thumbprint) bool { return slices.Contains(same, t) }) {
+			return &directory.InvalidError{Field: "csr", Reason: "its key was revoked or compromised"}
+		}
+	}
+	return rows.Err()
+}
+
 func ownsNames(tx *sql.Tx, i ca.Intent) error {
 	if i.ClientID == "" {
 		return nil
@@ -139,6 +162,9 @@ func (s *Store) FinishIssue(ctx context.Context, e audit.Event, serial string, c
 			return errors.Join(err, stoppedIf(sw.Stopped))
 		}
 		if err := mayIssue(tx, client); err != nil {
+			return err
+		}
+		if err := neverEnded(tx, c); err != nil {
 			return err
 		}
 		if code != "" {

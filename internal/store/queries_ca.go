@@ -9,6 +9,7 @@ const (
 
 	// Certificates.
 	queryOwnerStates = `SELECT a.state, o.state FROM applications a JOIN organisations o ON o.id = a.organisation WHERE a.client_id = $1`
+	queryEndedKeys   = `SELECT thumbprint, certificate FROM credentials WHERE client_id = $1 AND state IN ('revoked', 'compromised')`
 	queryLatest      = `SELECT c.serial, c.issuer, c.credential_id, c.certificate, c.at, c.renew_at, c.state, COALESCE(k.state, '') FROM certificates c LEFT JOIN credentials k ON k.id = c.credential_id WHERE c.client_id = $1 AND c.profile = $2 AND c.request_hash = $3 AND c.latest = 1`
 	queryNotLatest   = `UPDATE certificates SET latest = 0 WHERE serial = $1`
 	queryAddIntent   = `INSERT INTO certificates (serial, issuer, profile, organisation, client_id, credential_id, names, request_hash, tbs_hash, code, at, renew_at, not_after, state, latest, certificate, ended, reason, changed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'begun', 1, $14, 0, 0, 0) ON CONFLICT DO NOTHING`

@@ -94,11 +94,28 @@ func runIssue(t *testing.T, fresh func(t *testing.T) Database) {
 	})
 	t.Run("a certificate that is known keeps its intent open", func(t *testing.T) {
 		w := newWorld(t, fresh)
-		must(t, w.CreateCredential(ctx, event("credential.registered", "x"), certificate("x", "server", "der 0a")))
+		must(t, w.CreateCredential(ctx, event("credential.registered", "x"), certificate("x", "app", "der 0a")))
 		must(t, begin(ctx, w.Store, intentOf("0a", 1)))
 		w.refused(t, directory.ErrExists, func() error { return finish(ctx, w.Store, "0a") })
 		if open := openIntents(t, w); len(open) != 1 {
 			t.Fatalf("%v", open)
+		}
+	})
+	t.Run("a key that ended after its certificate was begun gets none, whatever shape it ended in", func(t *testing.T) {
+		key := signingKey(t, "c0a", "app", 1, "k1")
+		for i, ended := range []directory.Credential{key, dpopKey("d", "app", key.Thumbprint), dpopKey("d", "server", key.Thumbprint)} {
+			w := newWorld(t, fresh)
+			must(t, begin(ctx, w.Store, intentOf("0a", 1)))
+			ended.ID, ended.State = "ended", directory.Revoked
+			must(t, w.CreateCredential(ctx, event("credential.revoked", "ended"), ended))
+			finish := func() error {
+				return w.FinishIssue(ctx, event("certificate.issued", "0a"), "0a", []byte("der 0a"), key)
+			}
+			if i == 2 { // another application's
+				must(t, finish())
+				continue
+			}
+			w.refused(t, directory.ErrInvalid, finish)
 		}
 	})
 	t.Run("an abandoned intent is finished no more, and leaves room", func(t *testing.T) {

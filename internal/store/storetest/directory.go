@@ -244,7 +244,7 @@ func runReferences(t *testing.T, fresh func(t *testing.T) Database) {
 
 func runStates(t *testing.T, fresh func(t *testing.T) Database) {
 	ctx := context.Background()
-	t.Run("thumbprint and kid are registered once", func(t *testing.T) {
+	t.Run("thumbprint and kid are registered once for an application", func(t *testing.T) {
 		w := newWorld(t, fresh)
 		add := func(c directory.Credential) error {
 			return w.CreateCredential(ctx, event("credential.registered", string(c.ID)), c)
@@ -253,10 +253,11 @@ func runStates(t *testing.T, fresh func(t *testing.T) Database) {
 		must(t, add(certificate("c2", "app", "der")))
 		w.refused(t, directory.ErrExists, func() error { return add(signingKey(t, "c1", "app", 9, "k9")) })
 		w.refused(t, directory.ErrExists, func() error { return add(signingKey(t, "c3", "app", 1, "k2")) })
-		w.refused(t, directory.ErrExists, func() error { return add(signingKey(t, "c3", "server", 1, "k2")) })
 		w.refused(t, directory.ErrExists, func() error { return add(signingKey(t, "c3", "app", 2, "k1")) })
-		w.refused(t, directory.ErrExists, func() error { return add(certificate("c3", "server", "der")) })
+		w.refused(t, directory.ErrExists, func() error { return add(certificate("c3", "app", "der")) })
 		must(t, add(signingKey(t, "c3", "server", 2, "k1"))) // a kid is the application's own
+		must(t, add(signingKey(t, "c4", "server", 1, "k2"))) // and so is a public key,
+		must(t, add(certificate("c5", "server", "der")))     // and a certificate
 	})
 	t.Run("a DPoP key may serve two applications, and each names it once", func(t *testing.T) {
 		w := newWorld(t, fresh)

@@ -129,7 +129,9 @@ func runCreation(t *testing.T, w *world) {
 		t.Error(diff)
 	}
 	w.refused(t, registration.ErrStatementUsed, func() error { return register(creation(t, "second", 12, "iat-1", "sst-1")) })
-	w.refused(t, directory.ErrExists, func() error { return register(creation(t, "second", 11, "iat-1", "sst-2")) }) // first's key
+	twice := creation(t, "second", 11, "iat-1", "sst-2")
+	twice.Delta.Credentials = append(twice.Delta.Credentials, signingKey(t, "key-again", "second", 11, "k2"))
+	w.refused(t, directory.ErrExists, func() error { return register(twice) })
 	w.refused(t, directory.ErrExists, func() error { return register(creation(t, "first", 12, "iat-1", "sst-2")) })
 	late := creation(t, "second", 12, "iat-1", "")
 	late.Now = at.Add(time.Hour)
@@ -144,8 +146,8 @@ func runCreation(t *testing.T, w *world) {
 			t.Errorf("used %d times, want %d", token.Used, want)
 		}
 	}
-	used('1', 1) // what was refused used nothing up
-	must(t, register(creation(t, "second", 12, "iat-1", "sst-2")))
+	used('1', 1)                                                   // what was refused used nothing up
+	must(t, register(creation(t, "second", 11, "iat-1", "sst-2"))) // the public key of another application harms nobody
 	used('1', 2)
 	w.refused(t, registration.ErrSpent, func() error { return register(creation(t, "third", 13, "iat-1", "")) })
 	must(t, w.RevokeInitialToken(ctx, event("x", "iat-old"), "org", "iat-old"))

@@ -84,8 +84,9 @@ CREATE INDEX revoked_keys_changed ON revoked_keys (changed);
 CREATE INDEX events_subject ON events (subject, sequence);
 CREATE INDEX events_organisation ON events (organisation, sequence);
 
--- What needs no registration is named within one application.
+-- A public key or certificate is one application's credential only for that application: others may have
+-- the same, and neither harms the other.
 DROP INDEX credentials_thumbprint;
 DROP INDEX credentials_dpop_key;
-CREATE UNIQUE INDEX credentials_thumbprint ON credentials (thumbprint) WHERE kind IN ('signing_key', 'certificate');
+CREATE UNIQUE INDEX credentials_thumbprint ON credentials (client_id, thumbprint) WHERE kind IN ('signing_key', 'certificate');
 CREATE UNIQUE INDEX credentials_unregistered ON credentials (client_id, kind, thumbprint) WHERE kind NOT IN ('signing_key', 'certificate');
