@@ -138,10 +138,24 @@ func TestRevokedProofKey(t *testing.T) {
 	w.refusal(w.do(w.dpopCall(key)), 400, "invalid_dpop_proof", "proof_key_not_accepted")
 
 	t.Run("a compromised signing key is no proof key either", func(t *testing.T) {
-		w.Key("jwt-mtls", jose.ES256, "old")
-		old := w.Key("jwt-mtls", jose.ES256, "older")
+		old := w.Key("jwt-dpop", jose.ES256, "older")
 		w.EditCredential("key-older", func(c *directory.Credential) { c.State = directory.Compromised })
 		w.refusal(w.do(w.dpopCall(old)), 400, "invalid_dpop_proof", "proof_key_not_accepted")
+	})
+	t.Run("nor the key of a compromised certificate", func(t *testing.T) {
+		c := w.SelfSigned("jwt-dpop")
+		old, err := jose.NewSigner(c.Key, jose.ES256, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.issued(w.do(w.dpopCall(old)), cnf.ToKey(old.Public().Thumbprint()))
+		w.EditCredential(c.ID, func(c *directory.Credential) { c.State = directory.Compromised })
+		w.refusal(w.do(w.dpopCall(old)), 400, "invalid_dpop_proof", "proof_key_not_accepted")
+	})
+	t.Run("what is compromised at another application says nothing of a proof key here", func(t *testing.T) {
+		theirs := w.Key("jwt-mtls", jose.ES256, "theirs")
+		w.EditCredential("key-theirs", func(c *directory.Credential) { c.State = directory.Compromised })
+		w.issued(w.do(w.dpopCall(theirs)), cnf.ToKey(theirs.Public().Thumbprint()))
 	})
 }
 

@@ -60,8 +60,6 @@ func TestRegistrationMetadata(t *testing.T) {
 	number := func(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 	x, y := number(p384.X.FillBytes(make([]byte, 48))), number(p384.Y.FillBytes(make([]byte, 48)))
 	foreign := s.selfSigned(nil)
-	taken := s.signer("taken")
-	s.register(wanted(taken))
 	m := wanted(k)
 	self := with(m, metadata{"token_endpoint_auth_method": "self_signed_tls_client_auth"})
 	tls := with(m, metadata{"token_endpoint_auth_method": "tls_client_auth", "jwks": nil, "tls_client_certificate_bound_access_tokens": true, "dpop_bound_access_tokens": nil})
@@ -70,28 +68,27 @@ func TestRegistrationMetadata(t *testing.T) {
 		m    any
 		code string
 	}{
-		"RFC 7591 §2: both jwks and jwks_uri":                {with(m, metadata{"jwks_uri": "https://keys.acme.example/jwks"}), wrongMetadata},
-		"neither jwks nor jwks_uri":                          {with(m, metadata{"jwks": nil}), wrongMetadata},
-		"jwks without keys":                                  {with(m, metadata{"jwks": set()}), wrongMetadata},
-		"jwks that is no set":                                {with(m, metadata{"jwks": []string{}}), wrongMetadata},
-		"advisory 15: a private key in jwks":                 {with(m, metadata{"jwks": set(rawJWK(k, metadata{"d": "AAAA"}))}), wrongMetadata},
-		"advisory 15: a symmetric key":                       {with(m, metadata{"jwks": set(metadata{"kty": "oct", "k": "AAAA", "kid": "k"})}), wrongMetadata},
-		"advisory 15: a weak key":                            {with(m, metadata{"jwks": set(metadata{"kty": "RSA", "n": number(weak.N.Bytes()), "e": "AQAB", "kid": "k"})}), wrongMetadata},
-		"a key of a curve that the profile does not have":    {with(m, metadata{"jwks": set(metadata{"kty": "EC", "crv": "P-384", "x": x, "y": y, "kid": "k"})}), wrongMetadata},
-		"advisory 4: a key with the algorithm HS256":         {with(m, metadata{"jwks": set(rawJWK(k, metadata{"alg": "HS256"}))}), wrongMetadata},
-		"a key with the algorithm none":                      {with(m, metadata{"jwks": set(rawJWK(k, metadata{"alg": "none"}))}), wrongMetadata},
-		"a key with the algorithm of another kind of key":    {with(m, metadata{"jwks": set(rawJWK(k, metadata{"alg": "PS256"}))}), wrongMetadata},
-		"a key for encryption":                               {with(m, metadata{"jwks": set(rawJWK(k, metadata{"use": "enc"}))}), wrongMetadata},
-		"one kid twice":                                      {with(m, metadata{"jwks": set(rawJWK(k, nil), rawJWK(other, nil))}), wrongMetadata},
-		"one key twice":                                      {with(m, metadata{"jwks": set(rawJWK(k, nil), rawJWK(k, metadata{"kid": "j"}))}), wrongMetadata},
-		"a key that is registered already":                   {wanted(taken), wrongMetadata},
-		"more keys than a client may have":                   {with(m, metadata{"jwks": set(slices.Repeat([]any{rawJWK(k, nil)}, 21)...)}), wrongMetadata},
-		"client_secret_basic":                                {with(m, metadata{"token_endpoint_auth_method": "client_secret_basic"}), wrongMetadata},
-		"no authentication at all":                           {with(m, metadata{"token_endpoint_auth_method": "none"}), wrongMetadata},
-		"a method left out, which means client_secret_basic": {with(m, metadata{"token_endpoint_auth_method": nil}), wrongMetadata},
-		"an algorithm that is not offered":                   {with(m, metadata{"token_endpoint_auth_signing_alg": "RS256"}), wrongMetadata},
-		"an algorithm that the key is not for":               {with(m, metadata{"token_endpoint_auth_signing_alg": "PS256"}), wrongMetadata},
-		"an algorithm for a method that signs nothing":       {with(tls, metadata{"token_endpoint_auth_signing_alg": "ES256", "tls_client_auth_san_dns": "a.acme.example"}), wrongMetadata},
+		"RFC 7591 §2: both jwks and jwks_uri":                            {with(m, metadata{"jwks_uri": "https://keys.acme.example/jwks"}), wrongMetadata},
+		"neither jwks nor jwks_uri":                                      {with(m, metadata{"jwks": nil}), wrongMetadata},
+		"jwks without keys":                                              {with(m, metadata{"jwks": set()}), wrongMetadata},
+		"jwks that is no set":                                            {with(m, metadata{"jwks": []string{}}), wrongMetadata},
+		"advisory 15: a private key in jwks":                             {with(m, metadata{"jwks": set(rawJWK(k, metadata{"d": "AAAA"}))}), wrongMetadata},
+		"advisory 15: a symmetric key":                                   {with(m, metadata{"jwks": set(metadata{"kty": "oct", "k": "AAAA", "kid": "k"})}), wrongMetadata},
+		"advisory 15: a weak key":                                        {with(m, metadata{"jwks": set(metadata{"kty": "RSA", "n": number(weak.N.Bytes()), "e": "AQAB", "kid": "k"})}), wrongMetadata},
+		"a key of a curve that the profile does not have":                {with(m, metadata{"jwks": set(metadata{"kty": "EC", "crv": "P-384", "x": x, "y": y, "kid": "k"})}), wrongMetadata},
+		"advisory 4: a key with the algorithm HS256":                     {with(m, metadata{"jwks": set(rawJWK(k, metadata{"alg": "HS256"}))}), wrongMetadata},
+		"a key with the algorithm none":                                  {with(m, metadata{"jwks": set(rawJWK(k, metadata{"alg": "none"}))}), wrongMetadata},
+		"a key with the algorithm of another kind of key":                {with(m, metadata{"jwks": set(rawJWK(k, metadata{"alg": "PS256"}))}), wrongMetadata},
+		"a key for encryption":                                           {with(m, metadata{"jwks": set(rawJWK(k, metadata{"use": "enc"}))}), wrongMetadata},
+		"one kid twice":                                                  {with(m, metadata{"jwks": set(rawJWK(k, nil), rawJWK(other, nil))}), wrongMetadata},
+		"one key twice":                                                  {with(m, metadata{"jwks": set(rawJWK(k, nil), rawJWK(k, metadata{"kid": "j"}))}), wrongMetadata},
+		"more keys than a client may have":                               {with(m, metadata{"jwks": set(slices.Repeat([]any{rawJWK(k, nil)}, 21)...)}), wrongMetadata},
+		"client_secret_basic":                                            {with(m, metadata{"token_endpoint_auth_method": "client_secret_basic"}), wrongMetadata},
+		"no authentication at all":                                       {with(m, metadata{"token_endpoint_auth_method": "none"}), wrongMetadata},
+		"a method left out, which means client_secret_basic":             {with(m, metadata{"token_endpoint_auth_method": nil}), wrongMetadata},
+		"an algorithm that is not offered":                               {with(m, metadata{"token_endpoint_auth_signing_alg": "RS256"}), wrongMetadata},
+		"an algorithm that the key is not for":                           {with(m, metadata{"token_endpoint_auth_signing_alg": "PS256"}), wrongMetadata},
+		"an algorithm for a method that signs nothing":                   {with(tls, metadata{"token_endpoint_auth_signing_alg": "ES256", "tls_client_auth_san_dns": "a.acme.example"}), wrongMetadata},
 		"no binding":                                                     {with(m, metadata{"dpop_bound_access_tokens": nil}), wrongMetadata},
 		"a binding that is false":                                        {with(m, metadata{"dpop_bound_access_tokens": false}), wrongMetadata},
 		"two bindings":                                                   {with(m, metadata{"tls_client_certificate_bound_access_tokens": true}), wrongMetadata},
@@ -161,6 +158,19 @@ func TestRegistrationMetadata(t *testing.T) {
 			t.Errorf("%d %s", got.status, got.raw)
 		}
 	})
+}
+
+// TestRegistrationOfTheSameKey: a public key is public, so that another client has it
+// already keeps nobody from registering it, and what becomes of it there is nothing here.
+func TestRegistrationOfTheSameKey(t *testing.T) {
+	s := newRegStack(t)
+	k := s.signer("k")
+	first, second := s.register(wanted(k)), s.register(wanted(k))
+	theirs := s.dir.Current().Client(second.id).SigningKey("k")
+	s.must(s.dir.SetCredentialState(t.Context(), "op", theirs.ID, directory.Compromised))
+	if mine := s.dir.Current().Client(first.id).SigningKey("k"); mine == nil || mine.ID == theirs.ID || !mine.UsableAt(time.Now()) {
+		t.Errorf("%+v", mine)
+	}
 }
 
 // in is s for a subtest.
