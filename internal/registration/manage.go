@@ -120,7 +120,7 @@ func (s *Service) Prepare(ctx context.Context, ask UpdateRequest) (*Updating, er
 		return nil, refuse(invalid("client_id", "is missing or another"))
 	}
 	u := &Updating{Held: ask.Held, metadata: m, registration: ask.Registration}
-	u.rules = rules{limits: ask.Registration.Limits, reserved: s.Reserved, directory: s.Directory}
+	u.rules = rules{limits: ask.Registration.Limits, reserved: s.Reserved, directory: s.Directory, held: true}
 	if err := s.fix(ctx, now, u); err != nil {
 		return nil, err
 	}
@@ -139,19 +139,30 @@ func (s *Service) Prepare(ctx context.Context, ask UpdateRequest) (*Updating, er
 }
 
 // fix lays over the metadata what the software statement says: the one of the
-// registration, or another for the same software.
+// registration, or another for the same software. One that was revoked says nothing
+// any more.
 func (s *Service) fix(ctx context.Context, now time.Time, u *Updating) error {
 	st, err := s.statement(ctx, now, u.metadata.Statement, u.registration.Statement)
 	if err != nil {
 		return err
 	}
 	fixed := u.registration.Fixed
+	if st == nil && fixed != nil && u.registration.Statement != "" {
+		record, err := s.Store.Statement(ctx, u.registration.Statement)
+		if err != nil && !errors.Is(err, directory.ErrNotFound) {
+			return err
+		}
+		if err != nil || !record.Revoked.IsZero() {
+			fixed = nil
+		}
+	}
 	if st != nil {
 		if st.record.Organisation != u.Client.Organisation || u.registration.SoftwareID != "" && st.record.SoftwareID != u.registration.SoftwareID {
 			return refuseStatement(oauth.UnapprovedSoftwareStatement, "statement_software", "the software statement is not approved for this client", nil)
 		}
 		fixed, u.compact = st.record.Claims, st.compact
 		if st.record.ID != u.registration.Statement {
+			u.fresh = true
 			u.statement, u.registration.Statement, u.registration.Fixed = st.record.ID, st.record.ID, fixed
 		}
 	}

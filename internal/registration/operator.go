@@ -2,6 +2,7 @@ package registration
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/holdfast-auth/holdfast/internal/directory"
@@ -39,13 +40,13 @@ func (s *Service) CreateInitialToken(ctx context.Context, actor string, ask Init
 	case ask.Life < time.Second || ask.Life > MaxInitialLife:
 		return InitialToken{}, "", invalid("life_seconds", "must be 1 second to 30 days")
 	}
-	if err := s.checkLimits(ask.Organisation, ask.Limits); err != nil {
-		return InitialToken{}, "", err
-	}
-	if ask.Within {
+	if ask.Within { // first: what else is wrong would tell what others have
 		if err := s.checkWithin(ctx, ask.Organisation, ask.Limits); err != nil {
 			return InitialToken{}, "", err
 		}
+	}
+	if err := s.checkLimits(ask.Organisation, ask.Limits); err != nil {
+		return InitialToken{}, "", err
 	}
 	secret, hash := newSecret(initialPrefix)
 	t := InitialToken{
@@ -107,7 +108,8 @@ func (s *Service) checkLimits(organisation directory.OrganisationID, l Limits) e
 	return nil
 }
 
-// checkWithin refuses limits beyond what the organisation has.
+// checkWithin refuses limits beyond what the organisation has. What is another's and
+// what does not exist is refused alike.
 func (s *Service) checkWithin(ctx context.Context, o directory.OrganisationID, l Limits) error {
 	owned, err := s.names(ctx, o)
 	if err != nil {
@@ -119,11 +121,15 @@ func (s *Service) checkWithin(ctx context.Context, o directory.OrganisationID, l
 		}
 	}
 	r := &rules{snapshot: s.Directory.Current()}
+	of := r.snapshot.Organisation(o)
+	for _, id := range l.Roles {
+		if of == nil || !slices.Contains(of.Roles, id) {
+			return invalid("roles", "has a role that the organisation does not hold")
+		}
+	}
 	for _, g := range l.Grants {
-		for _, scope := range g.Scopes {
-			if of := r.snapshot.Resource(g.Resource); of == nil || !r.allowsScope(directory.Application{Organisation: o}, of, scope) {
-				return invalid("grants", "go beyond what the roles of the organisation hold")
-			}
+		if slices.ContainsFunc(g.Scopes, func(scope string) bool { return !r.organisationHolds(o, g.Resource, scope) }) {
+			return invalid("grants", "go beyond what the roles of the organisation hold")
 		}
 	}
 	return nil

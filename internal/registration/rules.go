@@ -33,6 +33,11 @@ type rules struct {
 	// reserved are resources whose scopes no registration gives.
 	reserved  []string
 	directory *directory.Directory
+	// held: the client exists. What an operator took away from it stays away: beyond
+	// what it has it gets what its organisation's roles hold now, within the limits.
+	held bool
+	// fresh: the statement is another than the registration had, and gives anew.
+	fresh bool
 }
 
 // application is base with what m asks for in place of what it had. Every rule of
@@ -49,7 +54,7 @@ func (r *rules) application(base directory.Application, m *Metadata) (directory.
 	if a.Binding, err = binding(m); err != nil {
 		return a, err
 	}
-	if a.TLSName, err = r.tlsName(a.AuthMethod, m); err != nil {
+	if a.TLSName, err = r.tlsName(base, a.AuthMethod, m); err != nil {
 		return a, err
 	}
 	a.JWKSURI = m.JWKSURI
@@ -90,7 +95,7 @@ func binding(m *Metadata) (cnf.Method, error) {
 
 // tlsName is the one name of tls_client_auth (RFC 8705 section 2.1.2), which the
 // organisation must own.
-func (r *rules) tlsName(method directory.AuthMethod, m *Metadata) (directory.TLSName, error) {
+func (r *rules) tlsName(base directory.Application, method directory.AuthMethod, m *Metadata) (directory.TLSName, error) {
 	if len(m.TLSNames) == 0 {
 		if method == directory.TLSClientAuth {
 			return directory.TLSName{}, invalid(memberMethod, "tls_client_auth needs exactly one of tls_client_auth_san_uri, _dns, _ip and _email")
@@ -102,7 +107,7 @@ func (r *rules) tlsName(method directory.AuthMethod, m *Metadata) (directory.TLS
 	if method != directory.TLSClientAuth {
 		return n, invalid(member, "is for tls_client_auth")
 	}
-	if slices.Contains(r.limits.Names, n) || r.fixed != nil && slices.Contains(r.fixed.TLSNames, n) {
+	if r.held && n == base.TLSName || slices.Contains(r.limits.Names, n) || r.fixed != nil && slices.Contains(r.fixed.TLSNames, n) {
 		return n, nil
 	}
 	if n.Kind == directory.NameURI && !strings.HasPrefix(n.Value, "https://") && !strings.HasPrefix(n.Value, "spiffe://") {
@@ -158,7 +163,8 @@ func (r *rules) checkKeys(method directory.AuthMethod, m *Metadata) error {
 func isEdDSA(alg string) bool { return alg == string(jose.EdDSA) || alg == string(jose.Ed25519) }
 
 // grants are the scopes asked for, each with its resource. None asked for means
-// those that the limits name.
+// those that the limits name. Of what the client did not ask for itself, one that
+// exists gets what it may still have.
 func (r *rules) grants(base directory.Application, m *Metadata) ([]directory.Grant, error) {
 	scopes := strings.Fields(m.Scope)
 	if len(scopes) == 0 && r.limits.Limited {
@@ -166,12 +172,15 @@ func (r *rules) grants(base directory.Application, m *Metadata) ([]directory.Gra
 			scopes = append(scopes, g.Scopes...)
 		}
 	}
+	left := r.held && !r.fresh && (strings.TrimSpace(m.Scope) == "" || r.fixed != nil && r.fixed.Scope != "")
 	var grants []directory.Grant
 	for i, scope := range scopes {
 		resource := r.snapshot.ResourceOfScope(scope)
 		switch {
 		case slices.Contains(scopes[:i], scope):
 			return nil, invalid(memberScope, "has one scope twice")
+		case left && (resource == nil || resource.State == directory.Revoked || !r.allowsScope(base, resource, scope)):
+			continue
 		case resource == nil || resource.State == directory.Revoked || slices.Contains(r.reserved, resource.URI):
 			return nil, invalid(memberScope, "has a scope that this client cannot have")
 		case !r.allowsScope(base, resource, scope):
@@ -193,16 +202,25 @@ func (r *rules) allowsScope(base directory.Application, of *directory.Resource, 
 	if has(base.Grants, of.URI, scope) {
 		return true
 	}
-	if r.limits.Limited {
-		return has(r.limits.Grants, of.URI, scope)
+	if r.limits.Limited && !has(r.limits.Grants, of.URI, scope) {
+		return false
 	}
-	if r.fixed != nil && slices.Contains(strings.Fields(r.fixed.Scope), scope) {
+	gives := r.fixed != nil && slices.Contains(strings.Fields(r.fixed.Scope), scope)
+	switch {
+	case r.held:
+		return r.fresh && gives || r.organisationHolds(base.Organisation, of.URI, scope)
+	case r.limits.Limited:
 		return true
 	}
-	o := r.snapshot.Organisation(base.Organisation)
+	return gives || r.organisationHolds(base.Organisation, of.URI, scope)
+}
+
+// organisationHolds tells whether an active role of the organisation has the scope.
+func (r *rules) organisationHolds(id directory.OrganisationID, resource, scope string) bool {
+	o := r.snapshot.Organisation(id)
 	return o != nil && slices.ContainsFunc(o.Roles, func(id directory.RoleID) bool {
 		role := r.snapshot.Role(id)
-		return role != nil && role.State == directory.Active && has(role.Grants, of.URI, scope)
+		return role != nil && role.State == directory.Active && has(role.Grants, resource, scope)
 	})
 }
 
@@ -214,8 +232,12 @@ func has(grants []directory.Grant, resource, scope string) bool {
 // organisation holds them.
 func (r *rules) roles(base directory.Application, m *Metadata) ([]directory.RoleID, error) {
 	var roles []directory.RoleID
+	left := r.held && !r.fresh && r.fixed != nil && r.fixed.Roles != nil
 	for _, text := range m.Roles {
 		id := directory.RoleID(text)
+		if o := r.snapshot.Organisation(base.Organisation); left && (o == nil || !slices.Contains(o.Roles, id)) {
+			continue
+		}
 		if r.limits.Limited && !slices.Contains(r.limits.Roles, id) && !slices.Contains(base.Roles, id) {
 			return nil, invalid("roles", "has a role that this client cannot have")
 		}

@@ -241,17 +241,24 @@ func (s *Service) claims(ctx context.Context, now time.Time, ask *StatementReque
 	case m.ClientID != "" || m.sentBack != "":
 		return madeClaims{}, "", invalid("metadata", "is of a client: a statement is about software")
 	}
-	if err := s.checkFixed(ask.Organisation, m); err != nil {
-		return madeClaims{}, "", err
-	}
-	if ask.Within {
+	if ask.Within { // first: what else is wrong would tell what others have
 		l := Limits{Names: m.TLSNames}
+		for _, id := range m.Roles {
+			l.Roles = append(l.Roles, directory.RoleID(id))
+		}
 		for _, scope := range strings.Fields(m.Scope) {
-			l.Grants = append(l.Grants, directory.Grant{Resource: s.Directory.Current().ResourceOfScope(scope).URI, Scopes: []string{scope}})
+			g := directory.Grant{Scopes: []string{scope}}
+			if of := s.Directory.Current().ResourceOfScope(scope); of != nil {
+				g.Resource = of.URI
+			}
+			l.Grants = append(l.Grants, g)
 		}
 		if err := s.checkWithin(ctx, ask.Organisation, l); err != nil {
 			return madeClaims{}, "", err
 		}
+	}
+	if err := s.checkFixed(ask.Organisation, m); err != nil {
+		return madeClaims{}, "", err
 	}
 	id := newID("sst-")
 	expires := now.Add(ask.Life).Truncate(time.Second)
