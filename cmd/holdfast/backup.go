@@ -70,7 +70,11 @@ revoked, numbers given out. So: what may have been used before now is refused
 is older); codes that were not used are void; what was revoked is revoked again, as
 far as --audit-log (written by holdfast audit export) and --snapshot (a document of
 the status feed, as a gateway has it) tell; and numbers go on far above any that was
-given out. What was made since the copy is lost, and is listed where it is known.`,
+given out. What was made since the copy is lost, and is listed where it is known.
+
+Rights that were taken away are taken away again. Where the log does not say enough
+for that, the changes are listed as still in force and nothing is restored: with
+--acknowledge it is, and you take them away first thing.`,
 		Example: "  holdfast restore --config holdfast.yaml --audit-log audit.jsonl /backup/holdfast-2026-11-24.db\n  holdfast restore --config holdfast.yaml --in-place",
 		Args:    usageArgs(cobra.MaximumNArgs(1)),
 	}
@@ -78,6 +82,7 @@ given out. What was made since the copy is lost, and is listed where it is known
 	flags.BoolVar(&inPlace, "in-place", false, "the copy is in its place already")
 	flags.StringVar(&from.AuditLog, "audit-log", "", "file with the changes after the copy, one JSON object a line")
 	flags.StringVar(&from.Snapshot, "snapshot", "", "file with a document of the status feed")
+	flags.BoolVar(&from.Acknowledged, "acknowledge", false, "restore although something is still in force that was taken away")
 	flags.BoolVar(&asJSON, "json", false, "print a JSON object")
 	s := addSettings(c, config.ServeKeys())
 	c.RunE = func(c *cobra.Command, args []string) error {
@@ -95,6 +100,9 @@ given out. What was made since the copy is lost, and is listed where it is known
 		}
 		from.Now = time.Now
 		r, err := server.Restore(c.Context(), cfg, from)
+		if is[*server.StillInForceError](err) {
+			return errors.Join(writeStillInForce(env.Stderr, r.StillInForce), err)
+		}
 		if err != nil {
 			return err
 		}
@@ -121,15 +129,33 @@ func writeRestored(w io.Writer, r server.Restored) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
+	if r.NoOwner {
+		fmt.Fprintf(w, "\nNo owner can sign in: their keys were replaced after the copy. Run holdfast operator recover.\n")
+	}
 	if len(r.Lost) > 0 {
 		fmt.Fprintf(w, "\nLost, and to be made anew where they are still wanted:\n")
-		for _, l := range r.Lost {
-			fmt.Fprintf(t, "  %d\t%s\t%s\t%s\n", l.Sequence, l.At.UTC().Format(time.RFC3339), printable(l.Action), printable(l.Subject))
+		if err := writeChanges(w, r.Lost); err != nil {
+			return err
 		}
-		if err := t.Flush(); err != nil {
+	}
+	if len(r.StillInForce) > 0 {
+		if err := writeStillInForce(w, r.StillInForce); err != nil {
 			return err
 		}
 	}
 	_, err := fmt.Fprintf(w, "\nEvery change after number %d is lost: since %s.\n", r.Known, r.KnownAt.UTC().Format(time.RFC3339))
 	return err
+}
+
+func writeStillInForce(w io.Writer, changes []server.LostChange) error {
+	fmt.Fprintf(w, "\nSTILL IN FORCE until you take it away:\n")
+	return writeChanges(w, changes)
+}
+
+func writeChanges(w io.Writer, changes []server.LostChange) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, l := range changes {
+		fmt.Fprintf(t, "  %d\t%s\t%s\t%s\n", l.Sequence, l.At.UTC().Format(time.RFC3339), printable(l.Action), printable(l.Subject))
+	}
+	return t.Flush()
 }

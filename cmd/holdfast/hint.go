@@ -51,6 +51,7 @@ func hint(err error) string {
 		{is[*server.ListenError](err) && errors.Is(err, os.ErrPermission), "ports below 1024 need a privilege; choose another, or grant it"},
 		{errors.Is(err, store.ErrInUse), "stop every node that uses it first"},
 		{errors.Is(err, store.ErrNotSQLite), "see docs/operations/backup.md: copy it with pg_basebackup or pg_dump; once it is back, run holdfast restore --in-place"},
+		{is[*server.StillInForceError](err), "the lines of the audit log with these sequences say what it was; --acknowledge restores the copy, and you take it away first thing"},
 		{is[*server.ForeignLogError](err), "export the log of the database that was lost (holdfast audit export)"},
 		{errors.Is(err, store.ErrOutcomeUnknown), "keep the files that were written, and run holdfast check once the database answers: it says whether there is an installation"},
 		{errors.Is(err, store.ErrNewerSchema), "start it with the newer holdfast, or restore a backup of before"},

@@ -2,6 +2,7 @@ package directory
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -10,21 +11,69 @@ import (
 	"github.com/holdfast-auth/holdfast/internal/audit"
 )
 
+// Recovered is what a copy of the directory becomes, and what stays open.
+type Recovered struct {
+	// Records are those that change, each whole.
+	Records Delta
+	// Stopped is the event that stopped the certificate authority, nil where it
+	// runs or the copy has it.
+	Stopped *audit.Event
+	// Names were taken from their organisations.
+	Names []RemovedName
+	// Lost are the events whose making is lost: what they made is not in them.
+	Lost []audit.Event
+	// Standing are the events that took something away which the copy still has and
+	// which cannot be taken away by the event alone.
+	Standing []audit.Event
+	// OwnerLeft tells that an owner has something to sign in with.
+	OwnerLeft bool
+}
+
+// RemovedName is a name that server certificates of an organisation had.
+type RemovedName struct {
+	Organisation OrganisationID
+	Name         string
+}
+
 // Recover finds out what ended after a copy of the directory was made: from the
-// events that followed, and from what a gateway knew (seen may be nil). changed is
-// what the copy's records become, each whole. Only what ends something is taken
-// over; the other events are lost: what they made is not in them.
-func Recover(from Delta, later []audit.Event, seen *Delta) (changed Delta, lost []audit.Event) {
+// events that followed, and from what a gateway knew (seen may be nil). Only what
+// ends or narrows something is taken over.
+func Recover(from Delta, later []audit.Event, seen *Delta) Recovered {
 	r := newRecovery(from)
 	for _, e := range later {
-		if !r.event(e) {
-			lost = append(lost, e)
+		switch r.event(e) {
+		case lost:
+			r.out.Lost = append(r.out.Lost, e)
+		case stands:
+			r.out.Standing = append(r.out.Standing, e)
 		}
 	}
 	if seen != nil {
 		r.seen(seen)
 	}
-	return r.changed(), lost
+	for _, id := range slices.Sorted(maps.Keys(r.signIn)) {
+		if in := r.signIn[id]; !in.sameAs(r.applications[id]) {
+			r.out.Standing = append(r.out.Standing, in.event)
+		}
+	}
+	r.out.Records = r.changed()
+	r.out.OwnerLeft = r.ownerLeft()
+	return r.out
+}
+
+// ownerLeft leaves the windows of credentials aside: what they end, they would have
+// ended without a restore.
+func (r *recovery) ownerLeft() bool {
+	can := map[ClientID]bool{}
+	for _, c := range r.credentials {
+		can[c.ClientID] = can[c.ClientID] || c.Kind.Registered() && c.State.Accepted()
+	}
+	for id, a := range r.applications {
+		if a.OperatorRole == Owner && a.State == Active && (can[id] || a.JWKSURI != "" || a.TLSName != TLSName{}) {
+			return true
+		}
+	}
+	return false
 }
 
 // recovery is the copy's records, and which of them changed.
@@ -39,8 +88,11 @@ type recovery struct {
 	tokens        map[string]bool
 	keys          map[string]bool
 
-	touched map[any]bool // ids, each of its own type
-	added   Delta        // what the copy did not have
+	touched map[any]bool          // ids, each of its own type
+	added   Delta                 // what the copy did not have
+	issued  map[CredentialID]bool // certificates of after the copy
+	signIn  map[ClientID]signIn   // the last that was said of it
+	out     Recovered
 }
 
 func newRecovery(d Delta) *recovery {
@@ -52,6 +104,7 @@ func newRecovery(d Delta) *recovery {
 		instances:     index(d.Instances, func(i *Instance) InstanceID { return i.ID }),
 		credentials:   index(d.Credentials, func(c *Credential) CredentialID { return c.ID }),
 		named:         map[naming]bool{}, tokens: map[string]bool{}, keys: map[string]bool{}, touched: map[any]bool{},
+		issued: map[CredentialID]bool{}, signIn: map[ClientID]signIn{},
 	}
 	for _, c := range d.Credentials {
 		r.named[nameOf(c)] = true
@@ -90,45 +143,141 @@ type ended struct {
 	Exp          int64          `json:"exp"`           // seconds
 	IssuedBefore int64          `json:"issued_before"` // seconds
 	Credentials  []CredentialID `json:"credentials"`
+	Revoked      []CredentialID `json:"revoked"`
+	Name         string         `json:"name"`
 }
 
-// event takes one event over, or tells that it could not.
-func (r *recovery) event(e audit.Event) bool {
-	var detail ended
-	if err := json.Unmarshal([]byte(e.Detail), &detail); err != nil {
-		return false
+// outcome is what became of an event.
+type outcome int
+
+const (
+	taken  outcome = iota // nothing of it is left to do
+	lost                  // what it made is not there
+	stands                // what it ended is there
+)
+
+// takenIf is for what the copy may not have: what is not there is not in force.
+func takenIf(there bool) outcome {
+	if there {
+		return taken
 	}
+	return lost
+}
+
+// event takes over what an event ended. One that nobody knows may have ended
+// anything.
+func (r *recovery) event(e audit.Event) outcome {
+	switch effects[e.Action] {
+	case makes:
+		if e.Action == "certificate.issued" {
+			r.issued[CredentialID(e.Subject)] = true
+		}
+		if e.Action == "authority.resumed" && r.out.Stopped != nil {
+			r.out.Stopped = nil
+			return taken
+		}
+		return lost
+	case tells, voided:
+		if e.Action == audit.ActionRestored && fromSnapshot(e) {
+			return stands
+		}
+		return taken
+	case narrows:
+		return r.narrow(e)
+	case ends:
+		var detail ended
+		if json.Unmarshal([]byte(e.Detail), &detail) == nil {
+			return r.ending(e, detail)
+		}
+	}
+	return stands
+}
+
+// fromSnapshot tells whether an earlier restore ended what only a gateway knew of.
+func fromSnapshot(e audit.Event) bool {
+	var detail struct {
+		Snapshot bool `json:"snapshot"`
+	}
+	return json.Unmarshal([]byte(e.Detail), &detail) != nil || detail.Snapshot
+}
+
+func (r *recovery) ending(e audit.Event, detail ended) outcome {
 	noun, verb, _ := strings.Cut(e.Action, ".")
 	switch {
-	case verb == "tokens_revoked" && detail.IssuedBefore > 0:
-		return r.endTokens(noun, e.Subject, time.Unix(detail.IssuedBefore, 0).UTC())
-	case e.Action == "token.revoked" && detail.Exp > 0:
+	case verb == "tokens_revoked":
+		if detail.IssuedBefore <= 0 {
+			return stands
+		}
+		return takenIf(r.endTokens(noun, e.Subject, detail.ClientID, time.Unix(detail.IssuedBefore, 0).UTC()))
+	case e.Action == "token.revoked":
+		if detail.Exp <= 0 {
+			return stands
+		}
 		r.token(RevokedToken{ID: e.Subject, Expires: time.Unix(detail.Exp, 0).UTC()})
-		return true
+		return taken
 	case e.Action == "signing_key.revoked":
 		r.key(RevokedKey{KeyID: e.Subject, At: e.At})
-		return true
+		return taken
+	case e.Action == "authority.stopped":
+		r.out.Stopped = &e
+		return taken
+	case e.Action == "organisation.name_removed":
+		if detail.Name == "" {
+			return stands
+		}
+		r.out.Names = append(r.out.Names, RemovedName{OrganisationID(e.Subject), detail.Name})
+		return taken
+	case e.Action == "operator.rekeyed", e.Action == "operator.recovered":
+		return r.rekeyed(e, detail)
 	}
-	to, ends := endings[verb]
-	if !ends {
-		return false
-	}
+	to := endings[verb]
 	switch noun {
 	case "organisation":
-		return r.organisation(OrganisationID(e.Subject), to, endTokens(time.Time{}, to, e.At))
+		return takenIf(r.organisation(OrganisationID(e.Subject), to, endTokens(time.Time{}, to, e.At)))
 	case "application":
-		return r.application(ClientID(e.Subject), to, endTokens(time.Time{}, to, e.At))
+		return takenIf(r.application(ClientID(e.Subject), to, endTokens(time.Time{}, to, e.At)))
 	case "resource":
-		return r.resource(e.Subject, to)
+		return takenIf(r.resource(e.Subject, to))
 	case "role":
-		return r.role(RoleID(e.Subject), to)
+		return takenIf(r.role(RoleID(e.Subject), to))
 	case "trust_anchor":
-		return r.anchor(OrganisationID(e.Organisation), e.Subject, to)
+		return takenIf(r.anchor(OrganisationID(e.Organisation), e.Subject, to, e.At))
 	case "instance":
-		return r.instance(InstanceID(e.Subject), to, detail.Credentials, e.At)
+		return takenIf(r.instance(InstanceID(e.Subject), to, detail, e.At))
 	case "credential":
 		return r.credentialEvent(e, to, detail)
 	}
+	return stands
+}
+
+// rekeyed ends what an operator signed in with before. The new key is not in the
+// event.
+func (r *recovery) rekeyed(e audit.Event, detail ended) outcome {
+	if detail.Revoked == nil {
+		return stands
+	}
+	id := ClientID(e.Subject)
+	for _, c := range detail.Revoked {
+		r.credentialOf(id, c, Revoked, e.At)
+	}
+	if a := r.applications[id]; a != nil && e.Action == "operator.recovered" {
+		delete(r.signIn, id)
+		if a.AuthMethod != PrivateKeyJWT || a.JWKSURI != "" || a.TLSName != (TLSName{}) {
+			a.AuthMethod, a.JWKSURI, a.TLSName = PrivateKeyJWT, "", TLSName{}
+			r.touched[id] = true
+		}
+	}
+	return lost
+}
+
+// credentialOf ends a credential of an application. Of one that the copy does not
+// have only tokens are left: they end with all of its application.
+func (r *recovery) credentialOf(id ClientID, c CredentialID, to State, at time.Time) bool {
+	after := endTokens(time.Time{}, to, at)
+	if r.credential(c, to, after) {
+		return true
+	}
+	r.application(id, "", after)
 	return false
 }
 
@@ -210,7 +359,9 @@ func (r *recovery) role(id RoleID, to State) bool {
 	return true
 }
 
-func (r *recovery) anchor(of OrganisationID, id string, to State) bool {
+// anchor ends the tokens of its organisation too: which of them came of its
+// certificates no token says.
+func (r *recovery) anchor(of OrganisationID, id string, to State, when time.Time) bool {
 	o := r.organisations[of]
 	if o == nil {
 		return false
@@ -224,36 +375,54 @@ func (r *recovery) anchor(of OrganisationID, id string, to State) bool {
 		o.Anchors[at].State = to
 		r.touched[o.ID] = true
 	}
+	if to != Retired {
+		r.organisation(of, "", endTokens(time.Time{}, to, when))
+	}
 	return true
 }
 
-func (r *recovery) instance(id InstanceID, to State, credentials []CredentialID, at time.Time) bool {
+func (r *recovery) instance(id InstanceID, to State, detail ended, at time.Time) bool {
 	i := r.instances[id]
 	whole := i != nil
 	if whole && worse(to, i.State) {
 		i.State = to
 		r.touched[id] = true
 	}
-	for _, c := range credentials {
-		whole = r.credential(c, to, endTokens(time.Time{}, to, at)) && whole
+	for _, c := range detail.Credentials {
+		whole = r.credentialOf(detail.ClientID, c, to, at) && whole
 	}
 	return whole
 }
 
 // credentialEvent ends a credential. One that needs no registration has a record
-// from then on.
-func (r *recovery) credentialEvent(e audit.Event, to State, detail ended) bool {
+// from then on. A certificate of after the copy cannot be listed as revoked: the
+// copy does not know its number.
+func (r *recovery) credentialEvent(e audit.Event, to State, detail ended) outcome {
+	id := CredentialID(e.Subject)
 	after := endTokens(time.Time{}, to, e.At)
-	if r.credential(CredentialID(e.Subject), to, after) {
-		return true
+	switch {
+	case r.credential(id, to, after):
+		return taken
+	case detail.ClientID == "":
+		return stands
+	case r.applications[detail.ClientID] == nil && !r.issued[id]:
+		return lost
+	case detail.Kind.Registered():
+		r.credentialOf(detail.ClientID, id, to, e.At)
+		if r.issued[id] {
+			return stands
+		}
+		return lost
 	}
 	t, err := cnf.ParseThumbprint(detail.Thumbprint)
 	if err != nil {
-		return false
+		return stands
 	}
-	return r.unregistered(Credential{
-		ID: CredentialID(e.Subject), ClientID: detail.ClientID, Kind: detail.Kind, State: to, Thumbprint: t, Created: e.At, TokensAfter: after,
-	})
+	c := Credential{ID: id, ClientID: detail.ClientID, Kind: detail.Kind, State: to, Thumbprint: t, Created: e.At, TokensAfter: after}
+	if !r.named[nameOf(c)] && !r.unregistered(c) {
+		return stands
+	}
+	return taken
 }
 
 func (r *recovery) unregistered(c Credential) bool {
@@ -271,14 +440,14 @@ func (r *recovery) unregistered(c Credential) bool {
 	return true
 }
 
-func (r *recovery) endTokens(noun, subject string, after time.Time) bool {
+func (r *recovery) endTokens(noun, subject string, of ClientID, after time.Time) bool {
 	switch noun {
 	case "organisation":
 		return r.organisation(OrganisationID(subject), "", after)
 	case "application":
 		return r.application(ClientID(subject), "", after)
 	case "credential":
-		return r.credential(CredentialID(subject), "", after)
+		return r.credential(CredentialID(subject), "", after) || r.application(of, "", after)
 	}
 	return false
 }

@@ -56,7 +56,10 @@ type RestoreFrom struct {
 	// Snapshot is a file with a document of the status feed, as a gateway has it;
 	// "" for none.
 	Snapshot string
-	Now      func() time.Time
+	// Acknowledged tells that somebody will take away what the copy has and the lost
+	// database had not, and what cannot be taken away here.
+	Acknowledged bool
+	Now          func() time.Time
 }
 
 // Restored is what became of a copy.
@@ -73,6 +76,10 @@ type Restored struct {
 	Ended int `json:"ended"`
 	// Lost are the changes that are known of and could not be made again.
 	Lost []LostChange `json:"lost"`
+	// StillInForce are the changes that took something away which is there again.
+	StillInForce []LostChange `json:"still_in_force"`
+	// NoOwner tells that no owner can sign in: the copy does not know their keys.
+	NoOwner bool `json:"no_owner"`
 	// Voided counts what may have been used, and is unusable now.
 	Voided map[string]int64 `json:"voided"`
 	// Sequence is the number with which the chain goes on.
@@ -86,6 +93,22 @@ type LostChange struct {
 	At       time.Time `json:"at"`
 	Action   string    `json:"action"`
 	Subject  string    `json:"subject"`
+}
+
+// StillInForceError is a restore that would give back what was taken away, and that
+// nobody has acknowledged. Nothing was written.
+type StillInForceError struct{ Changes int }
+
+func (e *StillInForceError) Error() string {
+	return fmt.Sprintf("%d changes took something away that the copy would give back, and nothing was restored", e.Changes)
+}
+
+func lostChanges(events []audit.Event) []LostChange {
+	list := []LostChange{}
+	for _, e := range events {
+		list = append(list, LostChange{e.Sequence, e.At, e.Action, e.Subject})
+	}
+	return list
 }
 
 // Restore puts a copy of a database in its place, or marks one that is there: what
@@ -134,7 +157,7 @@ func recoverInto(ctx context.Context, cfg *config.Serve, st *store.Store, from R
 	if err != nil {
 		return r, err
 	}
-	r = Restored{Database: store.Name(cfg.Database), Copy: copied.Sequence, Known: copied.Sequence, Lost: []LostChange{}, At: from.Now().UTC()}
+	r = Restored{Database: store.Name(cfg.Database), Copy: copied.Sequence, Known: copied.Sequence, Lost: []LostChange{}, StillInForce: []LostChange{}, At: from.Now().UTC()}
 	last, err := st.Events(ctx, copied.Sequence-1, 1)
 	if err != nil {
 		return r, err
@@ -156,21 +179,22 @@ func recoverInto(ctx context.Context, cfg *config.Serve, st *store.Store, from R
 	if err != nil {
 		return r, err
 	}
-	changed, lost := directory.Recover(d, later, seen)
-	for _, e := range lost {
-		r.Lost = append(r.Lost, LostChange{e.Sequence, e.At, e.Action, e.Subject})
+	is := directory.Recover(d, later, seen)
+	r.Lost, r.StillInForce, r.NoOwner = lostChanges(is.Lost), lostChanges(is.Standing), !is.OwnerLeft
+	if n := len(r.StillInForce); n > 0 && !from.Acknowledged {
+		return r, &StillInForceError{n}
 	}
-	r.Ended = endedRecords(changed)
+	r.Ended = endedRecords(is.Records)
 	r.Sequence = r.Known + Ahead
 	if seen != nil {
 		r.Sequence = max(r.Known, seen.Sequence) + Ahead
 	}
-	detail, err := json.Marshal(map[string]any{"after": r.Known, "copy": r.Copy, "events": len(later), "ended": r.Ended, "lost": len(lost), "ahead": Ahead})
+	detail, err := json.Marshal(map[string]any{"after": r.Known, "copy": r.Copy, "events": len(later), "ended": r.Ended, "lost": len(r.Lost), "still_in_force": len(r.StillInForce), "snapshot": seen != nil, "ahead": Ahead})
 	if err != nil {
 		return r, err
 	}
 	r.Voided, err = st.Recover(ctx, store.Recovery{
-		After: copied, Events: later, Records: changed, CRLNumbers: Ahead,
+		After: copied, Events: later, Records: is.Records, Stopped: is.Stopped, Names: is.Names, CRLNumbers: Ahead,
 		Event: audit.Event{Sequence: r.Sequence, At: r.At, Actor: "system", Action: audit.ActionRestored, Subject: cfg.Issuer, Detail: string(detail)},
 	})
 	return r, err

@@ -21,6 +21,10 @@ type Recovery struct {
 	Events []audit.Event
 	// Records as the lost database left them, as far as anybody knows; each whole.
 	Records directory.Delta
+	// Stopped is the event that stopped the certificate authority; nil for none.
+	Stopped *audit.Event
+	// Names were taken from their organisations.
+	Names []directory.RemovedName
 	// Event is audit.ActionRestored. Its sequence is greater than any that the lost
 	// database may have given out.
 	Event audit.Event
@@ -69,6 +73,9 @@ func (s *Store) Recover(ctx context.Context, r Recovery) (voided map[string]int6
 				return fmt.Errorf("store revocation of a token: %w", err)
 			}
 		}
+		if err := takeFromAuthority(tx, r); err != nil {
+			return err
+		}
 		if voided, err = void(tx, e.At); err != nil {
 			return err
 		}
@@ -86,6 +93,21 @@ func (s *Store) Recover(ctx context.Context, r Recovery) (voided map[string]int6
 		s.restored.Store(&restored)
 	}
 	return voided, err
+}
+
+// takeFromAuthority stops issuing and takes names away, where the copy has not.
+func takeFromAuthority(tx *sql.Tx, r Recovery) error {
+	if r.Stopped != nil {
+		if _, err := tx.Exec(querySetSwitch, 1, micros(r.Stopped.At), r.Stopped.Actor); err != nil {
+			return fmt.Errorf("stop issuing: %w", err)
+		}
+	}
+	for _, n := range r.Names {
+		if _, err := tx.Exec(queryRemoveName, micros(r.Event.At), string(n.Organisation), n.Name); err != nil {
+			return fmt.Errorf("remove name %s: %w", n.Name, err)
+		}
+	}
+	return nil
 }
 
 // voiding ends what may be consumed once, or is replaced when it is used, by the
