@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/holdfast-auth/holdfast/internal/audit"
+	"github.com/holdfast-auth/holdfast/internal/ca"
 	"github.com/holdfast-auth/holdfast/internal/directory"
 	"github.com/holdfast-auth/holdfast/internal/store"
 	"github.com/holdfast-auth/holdfast/internal/token"
@@ -27,6 +28,9 @@ func runRecover(t *testing.T, fresh func(t *testing.T) Database) {
 	t.Run("what followed is the chain's again, records end as they had ended, and the numbers go on far above", func(t *testing.T) {
 		w := newWorld(t, fresh)
 		must(t, w.CreateCredential(ctx, event("credential.registered", "c"), certificate("c", "app", "der")))
+		for _, name := range []string{"gone.example", "kept.example"} {
+			must(t, w.AddName(ctx, event("organisation.name_added", "org"), ca.Name{ID: name, Organisation: "org", Name: name, Added: at}))
+		}
 		after, err := w.Head(ctx)
 		must(t, err)
 		ended := event("application.revoked", "server")
@@ -40,6 +44,8 @@ func runRecover(t *testing.T, fresh func(t *testing.T) Database) {
 		e := restored(audit.Head{Sequence: ended.Sequence}, 1_000_000)
 		_, err = w.Recover(ctx, store.Recovery{
 			After: after, Events: []audit.Event{ended}, Event: e,
+			Stopped: &audit.Event{At: at, Actor: "op"},
+			Names:   []directory.RemovedName{{Organisation: "org", Name: "gone.example"}, {Organisation: "org", Name: "never.example"}},
 			Records: directory.Delta{Applications: []directory.Application{server}, Revoked: []directory.RevokedToken{revoked}, RevokedKeys: []directory.RevokedKey{key}},
 		})
 		must(t, err)
@@ -58,6 +64,10 @@ func runRecover(t *testing.T, fresh func(t *testing.T) Database) {
 		}
 		if diff := cmp.Diff(w.loaded(t), newer); diff != "" {
 			t.Fatalf("who followed the lost database does not learn all there is: %s", diff)
+		}
+		sw, err := w.Switch(ctx)
+		if names, e := w.Names(ctx, "org"); err != nil || e != nil || !sw.Stopped || sw.Actor != "op" || len(names) != 1 || names[0].Name != "kept.example" {
+			t.Fatalf("%+v, %+v, %v, %v", sw, names, err, e)
 		}
 		must(t, w.CreateOrganisation(ctx, event("organisation.created", "next"), directory.Organisation{ID: "next", Name: "Next", State: directory.Active}))
 		must(t, w.Close())
