@@ -28,9 +28,6 @@ func runRecover(t *testing.T, fresh func(t *testing.T) Database) {
 	t.Run("what followed is the chain's again, records end as they had ended, and the numbers go on far above", func(t *testing.T) {
 		w := newWorld(t, fresh)
 		must(t, w.CreateCredential(ctx, event("credential.registered", "c"), certificate("c", "app", "der")))
-		for _, name := range []string{"gone.example", "kept.example"} {
-			must(t, w.AddName(ctx, event("organisation.name_added", "org"), ca.Name{ID: name, Organisation: "org", Name: name, Added: at}))
-		}
 		after, err := w.Head(ctx)
 		must(t, err)
 		ended := event("application.revoked", "server")
@@ -44,8 +41,6 @@ func runRecover(t *testing.T, fresh func(t *testing.T) Database) {
 		e := restored(audit.Head{Sequence: ended.Sequence}, 1_000_000)
 		_, err = w.Recover(ctx, store.Recovery{
 			After: after, Events: []audit.Event{ended}, Event: e,
-			Stopped: &audit.Event{At: at, Actor: "op"},
-			Names:   []directory.RemovedName{{Organisation: "org", Name: "gone.example"}, {Organisation: "org", Name: "never.example"}},
 			Records: directory.Delta{Applications: []directory.Application{server}, Revoked: []directory.RevokedToken{revoked}, RevokedKeys: []directory.RevokedKey{key}},
 		})
 		must(t, err)
@@ -64,10 +59,6 @@ func runRecover(t *testing.T, fresh func(t *testing.T) Database) {
 		}
 		if diff := cmp.Diff(w.loaded(t), newer); diff != "" {
 			t.Fatalf("who followed the lost database does not learn all there is: %s", diff)
-		}
-		sw, err := w.Switch(ctx)
-		if names, e := w.Names(ctx, "org"); err != nil || e != nil || !sw.Stopped || sw.Actor != "op" || len(names) != 1 || names[0].Name != "kept.example" {
-			t.Fatalf("%+v, %+v, %v, %v", sw, names, err, e)
 		}
 		must(t, w.CreateOrganisation(ctx, event("organisation.created", "next"), directory.Organisation{ID: "next", Name: "Next", State: directory.Active}))
 		must(t, w.Close())
@@ -99,6 +90,7 @@ func runRecover(t *testing.T, fresh func(t *testing.T) Database) {
 		must(t, s.FirstUse(ctx, certain, from("fine", time.Hour))) // and nothing was burnt
 		replayed(t, s.FirstUse(ctx, certain), 0)
 	})
+	t.Run("issuing stops as it had been stopped, and names are taken away, those that are there", func(t *testing.T) { recoverAuthority(t, newWorld(t, fresh)) })
 	t.Run("the last restore counts", func(t *testing.T) {
 		s := fresh(t)(t)
 		first := restored(audit.Head{}, 1000)
@@ -130,4 +122,26 @@ func runRecover(t *testing.T, fresh func(t *testing.T) Database) {
 			t.Error("restored")
 		}
 	})
+}
+
+func recoverAuthority(t *testing.T, w *world) {
+	ctx := context.Background()
+	for _, name := range []string{"gone.example", "kept.example"} {
+		must(t, w.AddName(ctx, event("organisation.name_added", "org"), ca.Name{ID: name, Organisation: "org", Name: name, Added: at}))
+	}
+	for n := range int64(2) { // once more where it is so already
+		after, err := w.Head(ctx)
+		must(t, err)
+		_, err = w.Recover(ctx, store.Recovery{
+			After: after, Event: restored(after, 1000*(n+1)), Stopped: &audit.Event{At: at, Actor: "op"},
+			Names: []directory.RemovedName{{Organisation: "org", Name: "gone.example"}, {Organisation: "org", Name: "never.example"}},
+		})
+		must(t, err)
+		sw, err := w.Switch(ctx)
+		must(t, err)
+		names, err := w.Names(ctx, "org")
+		if err != nil || !sw.Stopped || sw.Actor != "op" || !sw.Since.Equal(at) || len(names) != 1 || names[0].Name != "kept.example" {
+			t.Fatalf("%+v, %+v, %v", sw, names, err)
+		}
+	}
 }
