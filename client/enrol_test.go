@@ -63,7 +63,7 @@ func TestEnrol(t *testing.T) {
 	issuer := server.URL + "/tenant"
 	enrol := func(how int, what string) (client.Enrolled, error) {
 		status, say = how, what
-		return client.Enrolment{Issuer: issuer, Code: "hf-enrol-x", Key: key, Profile: "client_signing", Life: time.Minute}.Enrol(t.Context(), server.Client())
+		return client.Enrolment{Issuer: issuer, Code: "hfe_x", Key: key, Profile: "client_signing", Life: time.Minute}.Enrol(t.Context(), server.Client())
 	}
 	got, err := enrol(200, answer(issuer, good+good))
 	if err != nil {
@@ -79,7 +79,7 @@ func TestEnrol(t *testing.T) {
 				Code, CSR, Profile string
 				Life               int `json:"life_seconds"`
 			}
-			if err := json.Unmarshal(sent, &body); err != nil || body.Code != "hf-enrol-x" || body.Profile != "client_signing" || body.Life != 60 {
+			if err := json.Unmarshal(sent, &body); err != nil || body.Code != "hfe_x" || body.Profile != "client_signing" || body.Life != 60 {
 				t.Errorf("%s: %v", sent, err)
 			}
 			block, _ := pem.Decode([]byte(body.CSR))

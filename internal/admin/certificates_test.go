@@ -138,7 +138,7 @@ func TestEnrolmentCodes(t *testing.T) {
 	app := w.application("tls_client_auth", "mtls")
 	made, err := w.admin.CreateEnrolmentCode(ctx, app.ClientID, admin.NewCode{Instance: "pay-1", LifeSeconds: 3600})
 	check(t, err)
-	if made.State != "open" || made.Instance != "pay-1" || made.CreatedBy != operator || made.Expires.Sub(made.Created) != time.Hour || !strings.HasPrefix(made.Code, "hf-enrol-") {
+	if made.State != "open" || made.Instance != "pay-1" || made.CreatedBy != operator || made.Expires.Sub(made.Created) != time.Hour || !strings.HasPrefix(made.Code, "hfe_") {
 		t.Errorf("%+v", made)
 	}
 	second, err := w.admin.CreateEnrolmentCode(ctx, app.ClientID, admin.NewCode{})
@@ -146,13 +146,13 @@ func TestEnrolmentCodes(t *testing.T) {
 	t.Run("advisory 113: it is shown this once", func(t *testing.T) {
 		for _, path := range []string{"", "/" + made.ID} {
 			got := w.ask("GET", "/v1/applications/"+app.ClientID+"/enrolment-codes"+path, w.token(nil), "")
-			if got.status != 200 || strings.Contains(got.body, "hf-enrol-") || !strings.Contains(got.body, made.ID) {
+			if got.status != 200 || strings.Contains(got.body, "hfe_") || !strings.Contains(got.body, made.ID) {
 				t.Errorf("%d %s", got.status, got.body)
 			}
 		}
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		if strings.Contains(w.log.String(), "hf-enrol-") {
+		if strings.Contains(w.log.String(), "hfe_") {
 			t.Error("it is in the log")
 		}
 	})

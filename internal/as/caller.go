@@ -87,6 +87,11 @@ func (s *Server) useOnce(ctx context.Context, assertion, proof *token.Use) error
 	}
 	replayed, ok := errors.AsType[*token.ReplayedError](err)
 	switch {
+	case errors.Is(err, token.ErrRestored):
+		return &oauth.Error{
+			Code: oauth.TemporarilyUnavailable, Status: http.StatusServiceUnavailable, RetryAfter: time.Minute, Reason: "restored",
+			Description: "the server was restored from a copy; make a new assertion and proof in a minute",
+		}
 	case !ok:
 		return unavailable("store_unavailable", err)
 	case assertion != nil && replayed.Index == 0:

@@ -72,7 +72,7 @@ func (d *desk) post(body, media string) *httptest.ResponseRecorder {
 	return w
 }
 
-const goodEnrolment = `{"code":"hf-enrol-abc","csr":"-----BEGIN CERTIFICATE REQUEST-----\nAA==\n-----END CERTIFICATE REQUEST-----"}`
+const goodEnrolment = `{"code":"hfe_abc","csr":"-----BEGIN CERTIFICATE REQUEST-----\nAA==\n-----END CERTIFICATE REQUEST-----"}`
 
 func TestEnrolmentAnswer(t *testing.T) {
 	d := newDesk(t)
@@ -97,7 +97,7 @@ func TestEnrolmentAnswer(t *testing.T) {
 	if grants, _ := json.Marshal(got["grants"]); string(grants) != `[{"resource":"https://api.example","scope":"read write"}]` {
 		t.Errorf("grants %s", grants)
 	}
-	if a := d.asked[0]; a.Code != "hf-enrol-abc" || a.Profile != ca.ClientTransport || a.Life != time.Minute || !strings.HasPrefix(string(a.CSR), "-----BEGIN") {
+	if a := d.asked[0]; a.Code != "hfe_abc" || a.Profile != ca.ClientTransport || a.Life != time.Minute || !strings.HasPrefix(string(a.CSR), "-----BEGIN") {
 		t.Errorf("asked %+v", a)
 	}
 	if e := d.event; e.Outcome != "enrolled" || e.ClientID != "billing" || e.CredentialID != "cred-1" || e.Organisation != "acme" || e.Route != "POST /tenant/enrol" {
@@ -164,7 +164,7 @@ func TestEnrolmentRefusals(t *testing.T) {
 			if w.Code != c.status || w.Body.String() != want || w.Header().Get("Retry-After") != c.retry || d.event.ClientID != "" {
 				t.Errorf("%d %s %q", w.Code, w.Body, w.Header().Get("Retry-After"))
 			}
-			if strings.Contains(d.event.Cause, "hf-enrol") || strings.Contains(d.event.Reason, "hf-enrol") {
+			if strings.Contains(d.event.Cause, "hfe_") || strings.Contains(d.event.Reason, "hfe_") {
 				t.Error("the event has the code")
 			}
 		})

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -180,6 +181,7 @@ func TestTokenRequestRefused(t *testing.T) {
 			c.form.Del("scope")
 		}, 400, "invalid_scope", "scope_missing"},
 		{"snapshot older than 10 s", func(w *world, _ *call) { w.age = 10*time.Second + 1 }, 503, "temporarily_unavailable", "snapshot_stale"},
+		{"restored from a copy: nobody knows whether the assertion is new", func(w *world, _ *call) { w.uses.fails = fmt.Errorf("record: %w", token.ErrRestored) }, 503, "temporarily_unavailable", "restored"},
 		{"store down", func(w *world, _ *call) { w.uses.down = true }, 503, "temporarily_unavailable", "store_unavailable"},
 		{"no signing key in its time", func(w *world, _ *call) { w.keys = token.NewSigningKeys(nil) }, 503, "temporarily_unavailable", "signing_key_missing"},
 		{"no randomness", func(w *world, _ *call) { w.random = iotest.ErrReader(errDown) }, 500, "server_error", "internal"},
@@ -200,8 +202,15 @@ func TestTokenRequestRefused(t *testing.T) {
 			if len(w.uses.seen) != 0 {
 				t.Error("a refused request burnt a jti")
 			}
-			if retry := a.Header().Get("Retry-After"); (retry == "2") != (c.status == 503) {
-				t.Errorf("Retry-After %q", retry)
+			want := ""
+			switch {
+			case c.reason == "restored":
+				want = "60"
+			case c.status == 503:
+				want = "2"
+			}
+			if retry := a.Header().Get("Retry-After"); retry != want {
+				t.Errorf("Retry-After %q, want %q", retry, want)
 			}
 		})
 	}

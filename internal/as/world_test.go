@@ -41,6 +41,7 @@ type uses struct {
 	mu    sync.Mutex
 	seen  map[[32]byte]time.Time
 	down  bool
+	fails error // what every use fails with
 	calls int
 }
 
@@ -50,6 +51,9 @@ func (u *uses) FirstUse(_ context.Context, all ...token.Use) error {
 	u.calls++
 	if u.down {
 		return errDown
+	}
+	if u.fails != nil {
+		return u.fails
 	}
 	for i, use := range all {
 		if _, ok := u.seen[use.Key]; ok {

@@ -23,9 +23,6 @@ func NewVerification(after Head) *Verification {
 // Head is the last event that holds.
 func (v *Verification) Head() Head { return v.head }
 
-// Vouched is the last event that a checkpoint covers, and how many there were.
-func (v *Verification) Vouched() (sequence int64, checkpoints int) { return v.vouched, v.covering }
-
 // Checkpoint adds one whose signature was verified. One of an event that has
 // passed must be of the last one.
 func (v *Verification) Checkpoint(c Checkpoint) error {

@@ -24,7 +24,7 @@ import (
 const CodeLife = 24 * time.Hour
 
 // codePrefix tells people, and who looks for leaked secrets, what a code is.
-const codePrefix = "hf-enrol-"
+const codePrefix = "hfe_"
 
 // Code is an enrolment code without its secret.
 type Code struct {

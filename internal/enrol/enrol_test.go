@@ -123,7 +123,7 @@ func TestCode(t *testing.T) {
 	w := newWorld(t)
 	c := w.application(directory.TLSClientAuth)
 	code, secret := w.code(c, enrol.New{Instance: "pay-1"})
-	if len(secret) != len("hf-enrol-")+26 || !code.Expires.Equal(w.now.Add(enrol.CodeLife)) || code.State(w.now) != "open" || code.Actor != "operator" {
+	if len(secret) != len("hfe_")+26 || !code.Expires.Equal(w.now.Add(enrol.CodeLife)) || code.State(w.now) != "open" || code.Actor != "operator" {
 		t.Errorf("%+v", code)
 	}
 	t.Run("shown once: neither store nor audit has it", func(t *testing.T) {
@@ -138,7 +138,7 @@ func TestCode(t *testing.T) {
 		events, err := w.store.Events(t.Context(), 0, 100)
 		w.must(err)
 		last := events[len(events)-1]
-		if last.Action != "enrolment_code.created" || last.Subject != code.ID || last.Actor != "operator" || strings.Contains(last.Detail, secret[len("hf-enrol-"):]) {
+		if last.Action != "enrolment_code.created" || last.Subject != code.ID || last.Actor != "operator" || strings.Contains(last.Detail, secret[len("hfe_"):]) {
 			t.Errorf("%+v", last)
 		}
 	})
@@ -267,7 +267,7 @@ func TestRedeem(t *testing.T) {
 		before := w.sequence()
 		w.now = w.now.Add(time.Second)
 		for name, code := range map[string]string{
-			"revoked": dead, "expired": short, "unknown": "hf-enrol-" + strings.Repeat("a", 26), "empty": "", "its id": revoked.ID,
+			"revoked": dead, "expired": short, "unknown": "hfe_" + strings.Repeat("a", 26), "empty": "", "its id": revoked.ID,
 			"in capitals": strings.ToUpper(good), "advisory 21: one character less": good[:len(good)-1], "advisory 21: one more": good + "a", "without its beginning": good[9:],
 		} {
 			if got, err := w.Redeem(t.Context(), enrol.Attempt{Code: code, CSR: request}); err != ca.ErrCode && err.Error() != ca.ErrCode.Error() || got.Issued.Chain != nil {
