@@ -93,6 +93,7 @@ func recordwise(b []byte) (all [][]byte) {
 // elsewhere is an application of an organisation of its own.
 func (w *world) elsewhere(t testing.TB) *application {
 	t.Helper()
+	w.server(t) // which makes ledger
 	o, err := w.admin.CreateOrganisation(t.Context(), admin.NewOrganisation{Name: "elsewhere"})
 	must(t, err)
 	other := *w

@@ -44,8 +44,9 @@ type clock struct{ at atomic.Int64 }
 
 func (c *clock) Now() time.Time { return time.Unix(c.at.Load(), 0).UTC() }
 
-// patience is how long a change may take to be in force everywhere: 2 s (design.md),
-// and what a busy machine with the race detector adds.
+// patience is how long a test waits for a change to be in force everywhere before it
+// fails. It is not the promise, which is 2 s for 99 of 100 changes: the other 3 s are
+// for a busy machine with the race detector, and nothing here shows the 2 s.
 const patience = 5 * time.Second
 
 var shared struct {
