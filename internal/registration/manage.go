@@ -76,8 +76,10 @@ func (s *Service) endToken(ctx context.Context, id directory.ClientID, client *d
 // that was given out last is thereby used: the one before it ends.
 func (s *Service) Read(ctx context.Context, h *Held) (*Registered, error) {
 	if h.presented.equal(h.Registration.Token) && h.Registration.Previous != (Hash{}) {
+		// It may have ended since Authorise: then whoever changed the registration by
+		// the token before was first, and this one was never used.
 		if err := s.Store.UseToken(ctx, h.Client.ClientID, h.presented); err != nil {
-			return nil, err
+			return nil, refuseHeld(err)
 		}
 	}
 	return &Registered{Client: h.Client, Registration: h.Registration}, nil

@@ -118,7 +118,8 @@ type Store interface {
 	FirstOf(ctx context.Context, initialToken, statement string) (directory.ClientID, error)
 	// Update is ErrToken when c.Presented is good no more.
 	Update(ctx context.Context, e audit.Event, c Change) error
-	// UseToken ends the token before h, if h was given out last.
+	// UseToken ends the token before h, if h was given out last. It is ErrToken when
+	// h is good no more.
 	UseToken(ctx context.Context, id directory.ClientID, h Hash) error
 	// End stores the records and ends the registration's tokens. With a presented
 	// hash it is ErrToken when that is good no more; zero is not looked at.

@@ -23,7 +23,7 @@ const (
 	queryRegistration        = `SELECT client_id, issued, software_id, software_version, signing_alg, initial_token, limits, statement, fixed, token, previous FROM registrations WHERE client_id = $1`
 	queryFirstOfInitialToken = `SELECT client_id FROM registrations WHERE initial_token = $1 ORDER BY issued, client_id LIMIT 1`
 	queryUpdateRegistration  = `UPDATE registrations SET software_id = $2, software_version = $3, signing_alg = $4, statement = $5, fixed = $6, token = $7, previous = $8 WHERE client_id = $1 AND (token = $8 OR previous = $8)`
-	queryUseToken            = `UPDATE registrations SET previous = $3 WHERE client_id = $1 AND token = $2`
+	queryUseToken            = `UPDATE registrations SET previous = CASE WHEN token = $2 THEN $3 ELSE previous END WHERE client_id = $1 AND (token = $2 OR previous = $2)`
 	queryEndHeldTokens       = `UPDATE registrations SET token = $3, previous = $3 WHERE client_id = $1 AND (token = $2 OR previous = $2)`
 	querySetToken            = `UPDATE registrations SET token = $2, previous = $3 WHERE client_id = $1`
 )

@@ -249,8 +249,14 @@ func (s *Store) Update(ctx context.Context, e audit.Event, c registration.Change
 // UseToken is registration.Store's.
 func (s *Store) UseToken(ctx context.Context, id directory.ClientID, h registration.Hash) error {
 	return s.write(ctx, func(tx *sql.Tx) error {
-		_, err := tx.Exec(queryUseToken, string(id), h[:], []byte{})
-		return err
+		n, err := affected(tx, queryUseToken, string(id), h[:], []byte{})
+		if err == nil && n == 0 {
+			err = registration.ErrToken
+		}
+		if err != nil {
+			return fmt.Errorf("use the token of registration %s: %w", id, err)
+		}
+		return nil
 	})
 }
 

@@ -214,6 +214,8 @@ func runTokens(t *testing.T, w *world) {
 	tokens(second, first)
 	must(t, w.UseToken(ctx, "app-1", second))
 	tokens(second, registration.Hash{})
+	w.refused(t, registration.ErrToken, func() error { return w.UseToken(ctx, "app-1", first) })
+	w.refused(t, registration.ErrToken, func() error { return w.UseToken(ctx, "app-1", lost) })
 	w.refused(t, registration.ErrToken, func() error { return update(first, third, nil) })
 	must(t, update(second, third, nil))
 	tokens(third, second)
