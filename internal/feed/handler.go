@@ -149,7 +149,28 @@ func read(ctx context.Context, d Source, after int64) (*Document, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the directory: %w", err)
 	}
+	delta.Credentials = append(delta.Credentials, endedKeys(delta.Credentials)...)
 	return &Document{Full: after == 0, Delta: delta}, nil
+}
+
+// endedKeys are records of the keys in certificates that were revoked or
+// compromised. A document has thumbprints and no certificates, and tokens may be
+// bound to the key.
+func endedKeys(all []directory.Credential) (keys []directory.Credential) {
+	for i := range all {
+		c := &all[i]
+		if len(c.Certificate) == 0 || c.State != directory.Revoked && c.State != directory.Compromised {
+			continue
+		}
+		for _, t := range c.Thumbprints() {
+			if t != c.Thumbprint {
+				keys = append(keys, directory.Credential{
+					ID: directory.UnregisteredKey(c.ClientID, t), ClientID: c.ClientID, Kind: directory.PublishedKey, State: c.State, Thumbprint: t,
+				})
+			}
+		}
+	}
+	return keys
 }
 
 // unchanged says that at is still the newest, if that is known.

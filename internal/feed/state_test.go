@@ -1,12 +1,17 @@
 package feed
 
 import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/x509"
 	"errors"
+	"math/big"
 	"testing"
 	"time"
 
 	"github.com/holdfast-auth/holdfast/cnf"
 	"github.com/holdfast-auth/holdfast/internal/directory"
+	"github.com/holdfast-auth/holdfast/internal/jose"
 	"github.com/holdfast-auth/holdfast/verify"
 )
 
@@ -149,6 +154,49 @@ func TestAge(t *testing.T) {
 		t.Errorf("%v old after an answer that nothing changed for 2 s", got)
 	}
 	m.ends(bound(), "")
+}
+
+// TestEndedCertificateKey: a gateway has no certificates, and hears of the key of one
+// that was revoked or compromised all the same, of its application alone.
+func TestEndedCertificateKey(t *testing.T) {
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1<<31, 0)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, public, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := jose.NewPublicKey(public, "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for state, want := range map[directory.State]verify.Reason{
+		directory.Active: "", directory.Retired: "", directory.Revoked: "credential_revoked", directory.Compromised: "credential_compromised",
+	} {
+		t.Run(string(state), func(t *testing.T) {
+			b, m, token := newBook(append(world(), application("other", "acme", directory.Active))...), newMirror(t), bound()
+			d := credential("with-der", "billing", directory.Certificate, state)
+			d.Credentials[0].Thumbprint, d.Credentials[0].Certificate = cnf.CertificateThumbprint(der), der
+			b.append(d)
+			read, err := read(t.Context(), b, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			heard, err := ParseDocument(text(t, read))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := m.Apply(heard, 0, m.now); err != nil {
+				t.Fatal(err)
+			}
+			token.Confirmation = cnf.Confirmation{HasKey: true, Key: key.Thumbprint()}
+			m.ends(token, want)
+			token.ClientID, token.CredentialID = "other", ""
+			m.ends(token, "") // what ended at one application says nothing of another's
+		})
+	}
 }
 
 func TestClassify(t *testing.T) {
