@@ -29,9 +29,11 @@ type RevokedToken struct {
 	Expires  int64  `json:"exp"`
 }
 
-// SigningKey is a key of ours that signs access tokens: its public half.
+// SigningKey is a key of ours that signs access tokens or software statements: its
+// public half.
 type SigningKey struct {
 	KeyID     string     `json:"kid"`
+	Purpose   string     `json:"purpose,omitempty" enum:"token_signing,software_statement" doc:"What it signs: access tokens or software statements"`
 	Algorithm string     `json:"alg,omitempty"`
 	State     string     `json:"state" enum:"published,active,retired,revoked" doc:"published does not sign yet, active signs or may, retired signs no more"`
 	NotBefore *time.Time `json:"not_before,omitempty"`
@@ -70,7 +72,9 @@ func (a *api) revokeToken(ctx context.Context, caller Caller, in *revokeTokenInp
 	if now := a.Table.Now(); t.Expires.After(now.Add(maxTokenLife)) {
 		return nil, &directory.InvalidError{Field: "exp", Reason: "is further ahead than any token lives"}
 	}
-	if err := a.Directory.RevokeToken(ctx, caller.actor(), t.ClientID, directory.RevokedToken{ID: t.ID, Expires: t.Expires}); err != nil {
+	if err := a.Directory.Under(ctx, func(ctx context.Context) error {
+		return a.Directory.RevokeToken(ctx, caller.actor(), t.ClientID, directory.RevokedToken{ID: t.ID, Expires: t.Expires})
+	}); err != nil {
 		return nil, err
 	}
 	return &revokedOutput{RevokedToken{JTI: t.ID, ClientID: string(t.ClientID), Expires: t.Expires.Unix()}}, nil

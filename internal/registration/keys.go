@@ -46,6 +46,13 @@ func (k *Keys) signer(ctx context.Context) (*jose.Signer, error) {
 	if s := k.current(now); s != nil {
 		return s, nil
 	}
+	if err := k.create(ctx, now); err != nil {
+		return nil, err
+	}
+	return k.current(now), nil
+}
+
+func (k *Keys) create(ctx context.Context, now time.Time) error {
 	key, err := jose.GenerateKey(jose.ES256, rand.Reader)
 	if err == nil {
 		err = k.Ring.Create(ctx, "system", false, keyring.Key{Purpose: keyring.SoftwareStatement, Signer: key, NotBefore: now, NotAfter: now.Add(keyLife)})
@@ -54,9 +61,44 @@ func (k *Keys) signer(ctx context.Context) (*jose.Signer, error) {
 		err = k.load(ctx, now)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("make a key for software statements: %w", err)
+		return fmt.Errorf("make a key for software statements: %w", err)
 	}
-	return k.current(now), nil
+	return nil
+}
+
+// Renew takes in what other nodes made and what was revoked, and makes the successor
+// of the key that signed until then. Call it every minute or so and after a revocation.
+func (k *Keys) Renew(ctx context.Context) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now := k.Ring.Now()
+	before := len(k.known)
+	if err := k.load(ctx, now); err != nil || before == 0 || k.current(now) != nil {
+		return err
+	}
+	return k.create(ctx, now)
+}
+
+// Listing is what may be told of a key.
+type Listing struct {
+	KeyID               string
+	Algorithm           string
+	NotBefore, NotAfter time.Time // when it signs
+}
+
+// All are the keys that were not revoked, newest first.
+func (k *Keys) All(ctx context.Context) ([]Listing, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err := k.refresh(ctx, reloadUnknown); err != nil {
+		return nil, err
+	}
+	all := make([]Listing, len(k.known))
+	for i, key := range k.known {
+		public := key.signer.Public()
+		all[i] = Listing{public.KeyID(), string(public.Algorithm()), key.notBefore, key.notAfter.Add(-renewBefore)}
+	}
+	return all, nil
 }
 
 func (k *Keys) current(now time.Time) *jose.Signer {

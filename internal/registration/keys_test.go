@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/holdfast-auth/holdfast/internal/jose"
+	"github.com/holdfast-auth/holdfast/internal/keyring"
 	"github.com/holdfast-auth/holdfast/internal/registration"
 )
 
@@ -62,5 +64,64 @@ func TestStatementKeys(t *testing.T) {
 	w.at = now.Add(121 * 24 * time.Hour)
 	if got := keys(&registration.Keys{Ring: w.ring}); len(got) != 1 || got[0] != kidOf(t, next) {
 		t.Errorf("afterwards, %v are published", got)
+	}
+}
+
+// TestStatementKeyRevoked: a key of software statements is listed, and revoked like
+// every other; its successor is there at once, and what it signed is good no more.
+func TestStatementKeyRevoked(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	must(t, w.Keys.Renew(ctx))
+	if all, err := w.Keys.All(ctx); err != nil || len(all) != 0 {
+		t.Fatalf("before the first statement there are %v, %v", all, err)
+	}
+	old := w.statement(t, `{"software_id":"s"}`)
+	w.at = w.at.Add(time.Second)
+	all, err := w.Keys.All(ctx)
+	if err != nil || len(all) != 1 || all[0].KeyID != kidOf(t, old) || all[0].Algorithm != "ES256" || !all[0].NotBefore.Before(all[0].NotAfter) {
+		t.Fatalf("%+v, %v", all, err)
+	}
+	must(t, w.Directory.RevokeSigningKey(ctx, "operator", all[0].KeyID))
+	if _, err := registration.Verified(w.Service, ctx, old); err == nil {
+		t.Error("what it signed is good still")
+	}
+	must(t, w.Keys.Renew(ctx))
+	must(t, w.Keys.Renew(ctx))
+	next, err := w.Keys.All(ctx)
+	if err != nil || len(next) != 1 || next[0].KeyID == all[0].KeyID {
+		t.Fatalf("%+v, %v", next, err)
+	}
+	published, err := w.Keys.Published(ctx)
+	if err != nil || len(published) != 1 || published[0].KeyID() != next[0].KeyID {
+		t.Errorf("%v, %v", published, err)
+	}
+	fresh := w.statement(t, `{"software_id":"s"}`)
+	if m, err := registration.Verified(w.Service, ctx, fresh); err != nil || m.SoftwareID != "s" || kidOf(t, fresh) != next[0].KeyID {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestStatementAsRecorded: what a statement says is what was recorded when it was
+// signed, even if another hand signs with the same key under its jti.
+func TestStatementAsRecorded(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	compact := w.statement(t, `{"software_id":"s","client_name":"ours"}`)
+	part := strings.Split(compact, ".")
+	payload, err := base64.RawURLEncoding.DecodeString(part[1])
+	must(t, err)
+	keys, err := w.ring.Keys(ctx, keyring.SoftwareStatement)
+	must(t, err)
+	thief, err := jose.NewSigner(keys[0].Signer, "", keys[0].ID)
+	must(t, err)
+	forged, err := thief.Sign(thief.Header(registration.StatementType, false), []byte(strings.Replace(string(payload), `"ours"`, `"theirs"`, 1)))
+	must(t, err)
+	if forged == compact {
+		t.Fatal("nothing was changed")
+	}
+	m, err := registration.Verified(w.Service, ctx, forged)
+	if err != nil || m.Name != "ours" {
+		t.Errorf("%+v, %v", m, err)
 	}
 }

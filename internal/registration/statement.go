@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -133,7 +134,12 @@ func (s *Service) recorded(ctx context.Context, c *statementClaims, compact, use
 	case record.Used >= record.Uses && c.id != used:
 		return nil, s.statementUsed(ctx, record.ID)
 	}
-	return &statement{record: record, metadata: c.metadata, compact: compact}, nil
+	// What was recorded counts, whoever else may have signed under this jti.
+	m, err := ParseMetadata(record.Claims)
+	if err != nil {
+		return nil, fmt.Errorf("read the claims of software statement %s: %w", record.ID, err)
+	}
+	return &statement{record: record, metadata: m, compact: compact}, nil
 }
 
 // statementUsed names the way back to the first registration.

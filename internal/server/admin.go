@@ -1,13 +1,19 @@
 package server
 
 import (
+	"context"
 	"time"
 
 	"github.com/holdfast-auth/holdfast/internal/admin"
 	"github.com/holdfast-auth/holdfast/internal/directory"
+	"github.com/holdfast-auth/holdfast/internal/keyring"
 )
 
-// listSigningKeys is what the admin API shows of the keys that sign access tokens.
+// listPatience is how long the listing of keys waits for the database.
+const listPatience = 2 * time.Second
+
+// listSigningKeys is what the admin API shows of the keys that sign access tokens
+// and software statements.
 func (s *Server) listSigningKeys() []admin.SigningKey {
 	now, snapshot := s.process.Now(), s.directory.Current()
 	var all []admin.SigningKey
@@ -16,7 +22,20 @@ func (s *Server) listSigningKeys() []admin.SigningKey {
 			continue
 		}
 		from, until := k.NotBefore, k.NotAfter
-		all = append(all, admin.SigningKey{KeyID: k.KeyID, Algorithm: k.Algorithm, State: stateOf(now, from, until), NotBefore: &from, NotAfter: &until})
+		all = append(all, admin.SigningKey{KeyID: k.KeyID, Purpose: string(keyring.TokenSigning), Algorithm: k.Algorithm, State: stateOf(now, from, until), NotBefore: &from, NotAfter: &until})
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), listPatience)
+	defer cancel()
+	statements, err := s.registrar.Keys.All(ctx)
+	if err != nil {
+		s.process.Log.Error("list the keys of software statements", "cause", err.Error())
+	}
+	for _, k := range statements {
+		if snapshot.RevokedKey(k.KeyID) {
+			continue
+		}
+		from, until := k.NotBefore, k.NotAfter
+		all = append(all, admin.SigningKey{KeyID: k.KeyID, Purpose: string(keyring.SoftwareStatement), Algorithm: k.Algorithm, State: stateOf(now, from, until), NotBefore: &from, NotAfter: &until})
 	}
 	for kid := range snapshot.RevokedKeyIDs() {
 		all = append(all, admin.SigningKey{KeyID: kid, State: string(directory.Revoked)})

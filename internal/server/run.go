@@ -199,7 +199,7 @@ func (s *Server) keepHouse(ctx context.Context) error {
 
 // renew fails only until it is tried again: what is there goes on working.
 func (s *Server) renew(ctx context.Context) {
-	if err := errors.Join(s.keys.Renew(ctx), s.tables.keys.refresh(), s.renewAuthority(ctx), s.tls.renew(ctx)); err != nil {
+	if err := errors.Join(s.keys.Renew(ctx), s.registrar.Keys.Renew(ctx), s.tables.keys.refresh(), s.renewAuthority(ctx), s.tls.renew(ctx)); err != nil {
 		s.process.Log.ErrorContext(ctx, "housekeeping", "cause", err.Error())
 	}
 }
