@@ -105,10 +105,16 @@ func (d *door) admits(s *directory.Snapshot, method string, caller Caller, in an
 	if !ok || method == http.MethodGet || caller.Role == directory.Owner {
 		return nil
 	}
-	if c := of.application(s); c != nil && c.OperatorRole != "" && (c.OperatorRole != directory.OrganisationOperator || c.OperatorRole != caller.Role) {
+	if c := of.application(s); c != nil && !changeable(c, caller) {
 		return newFault(http.StatusForbidden, "operator_application", "only an owner may change an operator")
 	}
 	return nil
+}
+
+// changeable tells whether the caller, who is no owner, may change the application:
+// it is no operator, or both are operators of one organisation.
+func changeable(c *directory.Client, caller Caller) bool {
+	return c.OperatorRole == "" || c.OperatorRole == directory.OrganisationOperator && caller.Role == directory.OrganisationOperator
 }
 
 // sees tells whether the caller may see what is this organisation's.

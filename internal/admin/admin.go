@@ -83,6 +83,8 @@ type Config struct {
 	OperatorOrganisation directory.OrganisationID
 	// Resource is the audience URI of this API.
 	Resource string
+	// Scope is the one that opens it.
+	Scope string
 	// URL of the API, without trailing slash, for its description.
 	URL     string
 	Version string
@@ -103,7 +105,7 @@ func New(c Config) (http.Handler, error) {
 	switch {
 	case c.Directory == nil, c.Authority == nil, c.Enrolment == nil, c.Registration == nil, c.Events == nil, c.SelectEvents == nil, c.Checkpoints == nil, c.LastUsed == nil,
 		c.Answers == nil, c.Secrets == nil, c.SigningKeys == nil, c.ReadToken == nil,
-		c.Require == nil, c.Caller == nil, c.OperatorOrganisation == "", c.Resource == "", c.Table.Now == nil, c.Table.Log == nil:
+		c.Require == nil, c.Caller == nil, c.OperatorOrganisation == "", c.Resource == "", c.Scope == "", c.Table.Now == nil, c.Table.Log == nil:
 		return nil, errors.New("admin: a required field of Config is missing")
 	}
 	door := newDoor(c)
@@ -111,7 +113,7 @@ func New(c Config) (http.Handler, error) {
 	if err := errors.Join(door.faults...); err != nil {
 		return nil, err
 	}
-	c.Directory.KeepOwner(c.OperatorOrganisation, c.Resource)
+	c.Directory.KeepOwner(c.OperatorOrganisation, c.Resource, c.Scope)
 	description, err := door.description()
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"crypto/x509"
+	"net/http"
 	"slices"
 	"time"
 
@@ -27,7 +28,7 @@ func describeAnchors(d *door, a *api) {
 	change(d, create(anchors, "Add trust anchor"), keepers, a.addAnchor, anchorAfter)
 	register(d, get(anchors+"/{anchor}", "Show trust anchor"), operators, a.showAnchor)
 	for _, v := range anchorVerbs {
-		change(d, post(anchors+"/{anchor}/"+v.name, v.summary), keepers, a.moveAnchor(v.to), anchorEnd(v.to == directory.Revoked || v.to == directory.Compromised))
+		change(d, post(anchors+"/{anchor}/"+v.name, v.summary), keepers, a.moveAnchor(v.to), anchorEnd(v.to == directory.Suspended || v.to == directory.Revoked || v.to == directory.Compromised))
 	}
 }
 
@@ -167,13 +168,40 @@ func (a *api) addAnchor(ctx context.Context, caller Caller, in *addAnchorInput) 
 	if err != nil {
 		return "", err
 	}
-	anchor, err := a.Directory.AddTrustAnchor(ctx, caller.actor(), directory.OrganisationID(in.ID), in.Body.Name, der)
+	id := directory.OrganisationID(in.ID)
+	anchor, err := decided(a.Directory, func(guards ...directory.Guard) (directory.TrustAnchor, error) {
+		return a.Directory.AddTrustAnchor(ctx, caller.actor(), id, in.Body.Name, der, guards...)
+	}, mayTrust(caller, id))
 	return anchor.ID, err
 }
 
 func (a *api) moveAnchor(to directory.State) func(context.Context, Caller, *endAnchorInput) (string, error) {
 	return func(ctx context.Context, caller Caller, in *endAnchorInput) (string, error) {
-		_, err := a.Directory.SetTrustAnchorState(ctx, caller.actor(), directory.OrganisationID(in.ID), in.Anchor, to)
+		id := directory.OrganisationID(in.ID)
+		var guards []directory.Guard
+		if to == directory.Active {
+			guards = append(guards, mayTrust(caller, id))
+		}
+		_, err := decided(a.Directory, func(guards ...directory.Guard) (directory.TrustAnchor, error) {
+			return a.Directory.SetTrustAnchorState(ctx, caller.actor(), id, in.Anchor, to, guards...)
+		}, guards...)
 		return in.Anchor, err
+	}
+}
+
+// mayTrust: who has a CA trusted can be any application of the organisation that
+// is recognised by its certificates. Where there is an operator that the caller may
+// not change, it is an owner's.
+func mayTrust(caller Caller, id directory.OrganisationID) directory.Guard {
+	return func(s *directory.Snapshot, _ time.Time) error {
+		if caller.Role == directory.Owner {
+			return nil
+		}
+		for c := range s.Clients() {
+			if c.Organisation == id && c.State != directory.Revoked && !changeable(c, caller) {
+				return newFault(http.StatusForbidden, "operator_application", "the organisation has an operator: only an owner trusts CAs for it")
+			}
+		}
+		return nil
 	}
 }

@@ -220,9 +220,10 @@ func (a *api) createApplication(ctx context.Context, caller Caller, in *createAp
 		Grants: readGrants(b.Grants), Roles: texts[string, directory.RoleID](b.Roles), TLSName: name, JWKSURI: b.JWKSURI,
 		OperatorRole: directory.OperatorRole(b.OperatorRole),
 	}
+	exactly := func(*directory.Application) (directory.Application, error) { return asked, nil }
 	app, err := decided(a.Directory, func(guards ...directory.Guard) (directory.Application, error) {
 		return a.Directory.CreateApplication(ctx, caller.actor(), asked, guards...)
-	}, a.mayHave(caller, "", func(*directory.Application) (directory.Application, error) { return asked, nil }))
+	}, a.mayHave(caller, "", exactly), a.mayBeNamed(ctx, caller, "", exactly))
 	return string(app.ClientID), err
 }
 
@@ -244,13 +245,15 @@ func oneName(given map[directory.NameKind]string) (n directory.TLSName, err erro
 func (a *api) patchApplication(ctx context.Context, caller Caller, in *patchApplicationInput) (string, error) {
 	id := directory.ClientID(in.ClientID)
 	edit := func(app *directory.Application) error { return in.Body.apply(app) }
+	edited := func(had *directory.Application) (directory.Application, error) {
+		next := *had
+		err := edit(&next)
+		return next, err
+	}
 	_, err := decided(a.Directory, func(guards ...directory.Guard) (directory.Application, error) {
 		return a.Directory.UpdateApplication(ctx, caller.actor(), id, edit, guards...)
 	}, unchanged(ctx, func(s *directory.Snapshot) Tag { return applicationTag(s, s.Client(id)) }),
-		a.mayHave(caller, id, func(had *directory.Application) (directory.Application, error) {
-			next := *had
-			return next, edit(&next)
-		}))
+		a.mayHave(caller, id, edited), a.mayBeNamed(ctx, caller, id, edited))
 	return in.ClientID, err
 }
 
@@ -314,6 +317,25 @@ func (a *api) mayHave(caller Caller, id directory.ClientID, asked func(had *dire
 			return nil
 		}
 		return &directory.InvalidError{Field: "grants", Reason: "go beyond what the roles of the organisation hold"}
+	}
+}
+
+// mayBeNamed: an operator of one organisation gives its applications only names
+// that it owns, as they would register them themselves.
+func (a *api) mayBeNamed(ctx context.Context, caller Caller, id directory.ClientID, asked func(had *directory.Application) (directory.Application, error)) directory.Guard {
+	return func(s *directory.Snapshot, _ time.Time) error {
+		if caller.Role != directory.OrganisationOperator {
+			return nil
+		}
+		var had directory.Application
+		if c := s.Client(id); c != nil {
+			had = c.Application
+		}
+		next, err := asked(&had)
+		if err != nil || next.TLSName == (directory.TLSName{}) || next.TLSName == had.TLSName {
+			return err
+		}
+		return a.Registration.CheckOwned(ctx, next.Organisation, next.TLSName)
 	}
 }
 

@@ -11,15 +11,16 @@ import (
 	"github.com/holdfast-auth/holdfast/internal/directory"
 )
 
-// maxTokenLife is the longest that a token lives: no revocation need be kept longer.
-const maxTokenLife = time.Hour
+// maxTokenLife is the longest that a token lives, issued as much as a second ahead:
+// no revocation need be kept longer.
+const maxTokenLife = time.Hour + time.Second
 
 // TokenRevocation names one access token: by its own text, or by what it says.
 type TokenRevocation struct {
 	Token    string `json:"token,omitempty" maxLength:"8192" doc:"The token itself; its text is not kept"`
 	JTI      string `json:"jti,omitempty" maxLength:"128"`
 	ClientID string `json:"client_id,omitempty" maxLength:"64" doc:"The application that it was issued to"`
-	Expires  int64  `json:"exp,omitempty" minimum:"1" doc:"Its exp; the record is kept until then"`
+	Expires  int64  `json:"exp,omitempty" minimum:"1" doc:"Its exp. As this is not known to be so, the record is kept for as long as a token can live"`
 }
 
 // RevokedToken is an access token that has ended.
@@ -57,7 +58,8 @@ func (*revokeTokenInput) selective() {}
 
 // revokeToken ends one access token.
 func (a *api) revokeToken(ctx context.Context, caller Caller, in *revokeTokenInput) (*revokedOutput, error) {
-	t, err := a.tokenOf(&in.Body)
+	now := a.Table.Now()
+	t, err := a.tokenOf(&in.Body, now)
 	if err != nil {
 		return nil, err
 	}
@@ -69,11 +71,12 @@ func (a *api) revokeToken(ctx context.Context, caller Caller, in *revokeTokenInp
 		}
 		return nil, &directory.InvalidError{Field: "client_id", Reason: "does not exist"}
 	}
-	if now := a.Table.Now(); t.Expires.After(now.Add(maxTokenLife)) {
-		return nil, &directory.InvalidError{Field: "exp", Reason: "is further ahead than any token lives"}
+	until := t.Expires
+	if in.Body.Token == "" {
+		until = now.Add(maxTokenLife)
 	}
 	if err := a.Directory.Under(ctx, func(ctx context.Context) error {
-		return a.Directory.RevokeToken(ctx, caller.actor(), t.ClientID, directory.RevokedToken{ID: t.ID, Expires: t.Expires})
+		return a.Directory.RevokeToken(ctx, caller.actor(), t.ClientID, directory.RevokedToken{ID: t.ID, Expires: until})
 	}); err != nil {
 		return nil, err
 	}
@@ -82,7 +85,8 @@ func (a *api) revokeToken(ctx context.Context, caller Caller, in *revokeTokenInp
 
 var errForeignToken = &directory.InvalidError{Field: "token", Reason: "is no access token of this server"}
 
-func (a *api) tokenOf(b *TokenRevocation) (*Token, error) {
+// tokenOf is what the caller says of the token, or what it says itself.
+func (a *api) tokenOf(b *TokenRevocation, now time.Time) (*Token, error) {
 	if b.Token != "" {
 		if b.JTI != "" || b.ClientID != "" || b.Expires != 0 {
 			return nil, &directory.InvalidError{Field: "token", Reason: "says the rest itself: give the token alone"}
@@ -97,6 +101,12 @@ func (a *api) tokenOf(b *TokenRevocation) (*Token, error) {
 			return nil, newFault(http.StatusUnprocessableEntity, "not_valid", "validation failed",
 				&huma.ErrorDetail{Location: "body." + field, Message: "jti, client_id and exp go together, or give the token"})
 		}
+	}
+	switch ahead := b.Expires - now.Unix(); { // exp is not below 1: no overflow
+	case ahead < 0:
+		return nil, &directory.InvalidError{Field: "exp", Reason: "has passed"}
+	case ahead > int64(maxTokenLife/time.Second):
+		return nil, &directory.InvalidError{Field: "exp", Reason: "is further ahead than any token lives"}
 	}
 	return &Token{ID: b.JTI, ClientID: directory.ClientID(b.ClientID), Expires: time.Unix(b.Expires, 0).UTC()}, nil
 }

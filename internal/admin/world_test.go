@@ -172,7 +172,7 @@ func (w *world) config(url string, events func(context.Context, int64, int) ([]a
 		},
 		Require:              httpmw.Require(verifier, func(*http.Request) *verify.Policy { return policy }, edge),
 		Caller:               caller,
-		OperatorOrganisation: w.owner.ID, Resource: resource, URL: url, Version: "1.2.3",
+		OperatorOrganisation: w.owner.ID, Resource: resource, Scope: "admin", URL: url, Version: "1.2.3",
 		Table: web.Options{
 			Listener: "admin", Now: w.clock.Now, Log: slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug})),
 			Observe: func(e *web.Event) {

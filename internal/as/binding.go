@@ -54,7 +54,7 @@ func (s *Server) bindKey(now time.Time, d *directory.Snapshot, client *directory
 		return bound{}, badProof(reasonOfProof(err), err)
 	}
 	binding := cnf.ToKey(proof.JKT)
-	issued := issuedAt(now, d.TokensAfter(client, nil, binding))
+	issued := issuedAt(now, d.TokensAfter(client, nil, binding, ""))
 	if d.Ended(directory.Token{ClientID: client.ClientID, Binding: binding, IssuedAt: issued}) != "" {
 		return bound{}, badProof("proof_key_not_accepted", nil)
 	}

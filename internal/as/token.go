@@ -103,7 +103,7 @@ func (s *Server) issue(ctx context.Context, now time.Time, ev *web.Event, req to
 	if err := s.checkNonce(now, b, caller.Client.RequireNonce || d.Resource(resource).RequireNonce); err != nil { // RFC 9449 8
 		return tokenResponse{}, err
 	}
-	issued := issuedAt(now, d.TokensAfter(caller.Client, caller.Credential, b.binding))
+	issued := issuedAt(now, d.TokensAfter(caller.Client, caller.Credential, b.binding, resource))
 	expires, err := s.expiry(now, issued, caller.Credential.NotAfter, b.notAfter)
 	if err != nil {
 		return tokenResponse{}, err

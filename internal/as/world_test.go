@@ -86,10 +86,11 @@ func (w *world) Current() *directory.Snapshot { return w.Snapshot }
 func (w *world) Age() time.Duration           { return w.age }
 func (w *world) Read(p []byte) (int, error)   { return w.random.Read(p) }
 
-func (w *world) RevokeToken(_ context.Context, _ string, _ directory.ClientID, t directory.RevokedToken) error {
+func (w *world) RevokeToken(_ context.Context, _ string, client directory.ClientID, t directory.RevokedToken) error {
 	if w.down {
 		return errDown
 	}
+	t.ClientID = client
 	w.revoked = append(w.revoked, t)
 	w.Apply(directory.Delta{Revoked: []directory.RevokedToken{t}})
 	return nil

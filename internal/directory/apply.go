@@ -19,7 +19,7 @@ type change struct {
 	registered    *edit[clientKey, *Credential]
 	thumbprints   *edit[cnf.Thumbprint, *Credential]
 	unregistered  *edit[clientKey, *Credential]
-	revoked       *edit[string, time.Time]
+	revoked       *edit[tokenKey, time.Time]
 	roles         *edit[RoleID, *Role]
 	instances     *edit[InstanceID, *Instance]
 	revokedKeys   *edit[string, time.Time]
@@ -214,7 +214,7 @@ func (c *change) credential(credential Credential) {
 
 func (c *change) revoke(tokens []RevokedToken, turn uint8, now time.Time) {
 	for _, t := range tokens {
-		c.revoked.set(t.ID, t.Expires)
+		c.revoked.set(tokenKey{t.ClientID, t.ID}, t.Expires)
 	}
 	for i, own := range c.revoked.own {
 		if !own && (uint8(i) != turn || len(c.revoked.shards[i]) == 0) {

@@ -197,18 +197,20 @@ func wholeSecond(t time.Time) time.Time {
 	return whole.UTC()
 }
 
-// RevokeToken ends one access token. A token that has expired or is revoked
-// already leaves no second record.
+// RevokeToken ends one access token of the client. A token that has expired, or is
+// revoked already and kept as long, leaves no second record; one that is to be kept
+// longer is.
 func (d *Directory) RevokeToken(ctx context.Context, actor string, client ClientID, t RevokedToken) error {
-	if len(t.ID) < 1 || len(t.ID) > maxTokenID {
-		return invalid("jti", "must have 1 to %d characters", maxTokenID)
+	if len(t.ID) < 1 || len(t.ID) > maxTokenID || strings.ContainsFunc(t.ID, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+		return invalid("jti", "must have 1 to %d printable characters of ASCII", maxTokenID)
 	}
+	t.ClientID = client
 	s, now := d.Current(), d.now()
 	c := s.Client(client)
 	if c == nil {
 		return fmt.Errorf("application %q: %w", client, ErrNotFound)
 	}
-	if _, revoked := s.revoked.get(t.ID); revoked || !now.Before(t.Expires) {
+	if kept, _ := s.revoked.get(tokenKey{client, t.ID}); !kept.Before(t.Expires) || !now.Before(t.Expires) {
 		return nil
 	}
 	e, err := event(actor, "token.revoked", now, c.Organisation, t.ID, facts{"client_id": client, "exp": t.Expires.Unix()})

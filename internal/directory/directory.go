@@ -183,7 +183,9 @@ type Resource struct {
 	// RequireNonce demands a DPoP nonce for its tokens at the token endpoint.
 	RequireNonce bool
 	State        State
-	Changed      int64
+	// TokensAfter is a whole second: tokens issued before it have ended.
+	TokensAfter time.Time
+	Changed     int64
 }
 
 // Kind of a credential.

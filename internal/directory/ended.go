@@ -27,9 +27,9 @@ type Token struct {
 // The reasons are token_revoked; signing_key_revoked; application_unknown;
 // application_ and organisation_ with suspended or revoked; resource_ with
 // suspended or revoked; credential_unknown; credential_ with the state that is not
-// accepted; application_, organisation_ and credential_ with tokens_revoked.
+// accepted; application_, organisation_, resource_ and credential_ with tokens_revoked.
 func (s *Snapshot) Ended(t Token) string {
-	if _, ok := s.revoked.get(t.ID); ok {
+	if _, ok := s.revoked.get(tokenKey{t.ClientID, t.ID}); ok {
 		return "token_revoked"
 	}
 	if s.RevokedKey(t.KeyID) {
@@ -48,8 +48,13 @@ func (s *Snapshot) Ended(t Token) string {
 		}
 		return "organisation_tokens_revoked"
 	}
-	if r := s.Resource(t.Audience); r != nil && r.State != Active {
-		return "resource_" + string(r.State)
+	if r := s.Resource(t.Audience); r != nil {
+		switch {
+		case r.State != Active:
+			return "resource_" + string(r.State)
+		case t.IssuedAt.Before(r.TokensAfter):
+			return "resource_tokens_revoked"
+		}
 	}
 	if t.CredentialID != "" {
 		c := s.Credential(t.CredentialID)
@@ -97,10 +102,14 @@ func (s *Snapshot) bindingEnded(t Token) string {
 	return ""
 }
 
-// TokensAfter is the second from which tokens that this client gets by that
-// credential, bound so, have not been ended by an earlier revocation.
-func (s *Snapshot) TokensAfter(client *Client, by *Credential, b cnf.Binding) time.Time {
+// TokensAfter is the second from which tokens for the resource ("" is not looked
+// at) that this client gets by that credential, bound so, have not been ended by an
+// earlier revocation.
+func (s *Snapshot) TokensAfter(client *Client, by *Credential, b cnf.Binding, resource string) time.Time {
 	after := client.TokensAfter
+	if r := s.Resource(resource); r != nil && r.TokensAfter.After(after) {
+		after = r.TokensAfter
+	}
 	named, _ := s.unregistered.get(clientKey{client.ClientID, b.Thumbprint()})
 	for _, c := range [...]*Credential{by, s.Registered(client.ClientID, b.Thumbprint()), named} {
 		if c != nil && c.TokensAfter.After(after) {

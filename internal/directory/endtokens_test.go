@@ -1,6 +1,9 @@
 package directory_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"fmt"
 	"testing"
 	"time"
@@ -30,6 +33,8 @@ func levels(t *testing.T, key directory.CredentialID, token *directory.Token) []
 			func(w *world) error { return w.SetApplicationState(ctx, "op", "jwt", directory.Active) }, "application_tokens_revoked"},
 		{"organisation", func(w *world) error { return w.SetOrganisationState(ctx, "op", "acme", directory.Suspended) },
 			func(w *world) error { return w.SetOrganisationState(ctx, "op", "acme", directory.Active) }, "organisation_tokens_revoked"},
+		{"resource", func(w *world) error { return w.SetResourceState(ctx, "op", payments, directory.Suspended) },
+			func(w *world) error { return w.SetResourceState(ctx, "op", payments, directory.Active) }, "resource_tokens_revoked"},
 		{"credential's tokens", func(w *world) error { return w.RevokeCredentialTokens(ctx, "op", key) }, nil, "credential_tokens_revoked"},
 		{"application's tokens", func(w *world) error { return w.RevokeApplicationTokens(ctx, "op", "jwt") }, nil, "application_tokens_revoked"},
 		{"organisation's tokens", func(w *world) error { return w.RevokeOrganisationTokens(ctx, "op", "acme") }, nil, "organisation_tokens_revoked"},
@@ -44,7 +49,7 @@ func TestAdvisory96(t *testing.T) {
 			w := filled(t)
 			c, err := w.RegisterKey(t.Context(), "op", "jwt", publicKey(t, 1, "k1"), time.Time{})
 			must(t, err)
-			token := &directory.Token{ID: "t", KeyID: "s", ClientID: "jwt", CredentialID: c.ID, Binding: cnf.ToKey(cnf.Thumbprint{1}), IssuedAt: w.clock.now()}
+			token := &directory.Token{ID: "t", KeyID: "s", ClientID: "jwt", CredentialID: c.ID, Binding: cnf.ToKey(cnf.Thumbprint{1}), IssuedAt: w.clock.now(), Audience: payments}
 			first, second := levels(t, c.ID, token)[a], levels(t, c.ID, token)[b]
 			t.Run(fmt.Sprintf("advisory 96: %s, then %s", first.name, second.name), func(t *testing.T) {
 				if got := w.Current().Ended(*token); got != "" {
@@ -68,7 +73,7 @@ func TestAdvisory96(t *testing.T) {
 				next := *token
 				next.ID, next.KeyID = "u", "r"
 				by := w.Current().Client("jwt")
-				next.IssuedAt = w.Current().TokensAfter(by, w.Current().Credential(c.ID), next.Binding)
+				next.IssuedAt = w.Current().TokensAfter(by, w.Current().Credential(c.ID), next.Binding, next.Audience)
 				if next.IssuedAt.IsZero() {
 					next.IssuedAt = w.clock.now()
 				}
@@ -76,11 +81,73 @@ func TestAdvisory96(t *testing.T) {
 					t.Fatalf("a new token: %q", got)
 				}
 				next.IssuedAt = next.IssuedAt.Add(-time.Second)
-				if after := w.Current().TokensAfter(by, w.Current().Credential(c.ID), next.Binding); !after.IsZero() && w.Current().Ended(next) == "" {
+				if after := w.Current().TokensAfter(by, w.Current().Credential(c.ID), next.Binding, next.Audience); !after.IsZero() && w.Current().Ended(next) == "" {
 					t.Fatal("a token of the second before lives")
 				}
 			})
 		}
+	}
+}
+
+func TestTokensOfAResource(t *testing.T) {
+	w := filled(t)
+	old := directory.Token{ID: "t", ClientID: "jwt", Audience: payments, IssuedAt: w.clock.now()}
+	must(t, w.SetResourceState(t.Context(), "op", payments, directory.Suspended))
+	w.clock.advance(time.Second)
+	must(t, w.SetResourceState(t.Context(), "op", payments, directory.Active))
+	if _, err := w.UpdateResource(t.Context(), "op", payments, func(r *directory.Resource) error {
+		r.Name, r.TokensAfter = "Another name", time.Time{}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	old.IssuedAt = old.IssuedAt.Add(-time.Second)
+	if got := w.Current().Ended(old); got != "resource_tokens_revoked" {
+		t.Errorf("a token of before the suspension: %q", got)
+	}
+}
+
+func TestTokensOfASuspendedTrustAnchor(t *testing.T) {
+	w := filled(t)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	a, err := w.AddTrustAnchor(t.Context(), "op", "acme", "2026", authority(t, key, nil))
+	must(t, err)
+	old := directory.Token{ID: "t", ClientID: "jwt", IssuedAt: w.clock.now()}
+	w.clock.advance(1500 * time.Millisecond)
+	for _, to := range []directory.State{directory.Suspended, directory.Active} {
+		_, err := w.SetTrustAnchorState(t.Context(), "op", "acme", a.ID, to)
+		must(t, err)
+		if got := w.Current().Ended(old); got != "organisation_tokens_revoked" {
+			t.Errorf("a token of before the suspension, anchor %s: %q", to, got)
+		}
+	}
+}
+
+func TestARevokedTokenIsOneApplications(t *testing.T) {
+	w := filled(t)
+	ctx := t.Context()
+	end := w.clock.now().Add(time.Minute)
+	theirs := directory.Token{ID: "jti", ClientID: "jwt", IssuedAt: w.clock.now()}
+	must(t, w.RevokeToken(ctx, "op", "tls", directory.RevokedToken{ID: "jti", Expires: end}))
+	if got := w.Current().Ended(theirs); got != "" {
+		t.Errorf("another application's token with the same jti: %q", got)
+	}
+	must(t, w.RevokeToken(ctx, "op", "jwt", directory.RevokedToken{ID: "jti", Expires: end}))
+	if got := w.Current().Ended(theirs); got != "token_revoked" {
+		t.Errorf("its own: %q", got)
+	}
+	must(t, w.RevokeToken(ctx, "op", "jwt", directory.RevokedToken{ID: "jti", Expires: end.Add(time.Hour)}))
+	w.unchanged(t, func() {
+		must(t, w.RevokeToken(ctx, "op", "jwt", directory.RevokedToken{ID: "jti", Expires: end}))
+	})
+	w.clock.advance(2 * time.Minute)
+	must(t, w.RevokeSigningKey(ctx, "op", "kid-1")) // what has expired is forgotten with a change
+	if got := w.Current().Ended(theirs); got != "token_revoked" {
+		t.Errorf("kept longer once it was asked for: %q", got)
+	}
+	for _, bad := range []string{"a\x00b", "a\xffb", "a b", "a\n"} {
+		at(t, w.RevokeToken(ctx, "op", "jwt", directory.RevokedToken{ID: bad, Expires: end.Add(time.Hour)}), "jti")
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/holdfast-auth/holdfast/cnf"
 	"github.com/holdfast-auth/holdfast/internal/audit"
 )
 
@@ -101,16 +102,17 @@ func numbered(d Delta, n int64) Delta {
 var errLastOwner = fmt.Errorf("the last owner cannot be removed: %w", ErrState)
 
 // owners are who may do everything: applications of one organisation with the role
-// owner that can get a token for one resource, the admin API's.
+// owner that can get a token for one scope of one resource, the admin API's.
 type owners struct {
 	organisation OrganisationID
 	resource     string
+	scope        string // of the resource
 }
 
 // KeepOwner has every change refused, whoever makes it, that would leave no owner
 // who can sign in. Where there is none already it refuses nothing.
-func (d *Directory) KeepOwner(organisation OrganisationID, resource string) {
-	d.owners.Store(&owners{organisation, resource})
+func (d *Directory) KeepOwner(organisation OrganisationID, resource, scope string) {
+	d.owners.Store(&owners{organisation, resource, scope})
 }
 
 // concerns tells whether the delta touches what an owner needs.
@@ -128,12 +130,13 @@ func (o *owners) concerns(s *Snapshot, d *Delta) bool {
 
 // there tells whether somebody can sign in as an owner, and go on to.
 func (o *owners) there(s *Snapshot, now time.Time) bool {
-	if r := s.Resource(o.resource); r == nil || r.State != Active {
+	if r := s.Resource(o.resource); r == nil || r.State != Active || !slices.Contains(r.Scopes, o.scope) {
 		return false
 	}
 	for c := range s.Clients() {
-		if c.OperatorRole != Owner || c.Organisation != o.organisation || !c.Live ||
-			!slices.ContainsFunc(c.Allowed, func(g Grant) bool { return g.Resource == o.resource }) {
+		// What a token is bound to must last, too: a certificate ends.
+		if c.OperatorRole != Owner || c.Organisation != o.organisation || !c.Live || c.Binding != cnf.DPoP ||
+			!slices.ContainsFunc(c.Allowed, func(g Grant) bool { return g.Resource == o.resource && slices.Contains(g.Scopes, o.scope) }) {
 			continue
 		}
 		if slices.ContainsFunc(c.Credentials, func(k *Credential) bool { return lasts(c, k) && k.UsableAt(now) }) {

@@ -85,7 +85,7 @@ type recovery struct {
 	instances     map[InstanceID]*Instance
 	credentials   map[CredentialID]*Credential
 	named         map[naming]bool // credentials
-	tokens        map[string]bool
+	tokens        map[tokenKey]time.Time
 	keys          map[string]bool
 
 	touched map[any]bool          // ids, each of its own type
@@ -103,14 +103,14 @@ func newRecovery(d Delta) *recovery {
 		roles:         index(d.Roles, func(r *Role) RoleID { return r.ID }),
 		instances:     index(d.Instances, func(i *Instance) InstanceID { return i.ID }),
 		credentials:   index(d.Credentials, func(c *Credential) CredentialID { return c.ID }),
-		named:         map[naming]bool{}, tokens: map[string]bool{}, keys: map[string]bool{}, touched: map[any]bool{},
+		named:         map[naming]bool{}, tokens: map[tokenKey]time.Time{}, keys: map[string]bool{}, touched: map[any]bool{},
 		issued: map[CredentialID]bool{}, signIn: map[ClientID]signIn{},
 	}
 	for _, c := range d.Credentials {
 		r.named[nameOf(c)] = true
 	}
 	for _, t := range d.Revoked {
-		r.tokens[t.ID] = true
+		r.tokens[tokenKey{t.ClientID, t.ID}] = t.Expires
 	}
 	for _, k := range d.RevokedKeys {
 		r.keys[k.KeyID] = true
@@ -213,7 +213,7 @@ func (r *recovery) ending(e audit.Event, detail ended) outcome {
 		if detail.Exp <= 0 {
 			return stands
 		}
-		r.token(RevokedToken{ID: e.Subject, Expires: time.Unix(detail.Exp, 0).UTC()})
+		r.token(RevokedToken{ClientID: detail.ClientID, ID: e.Subject, Expires: time.Unix(detail.Exp, 0).UTC()})
 		return taken
 	case e.Action == "signing_key.revoked":
 		r.key(RevokedKey{KeyID: e.Subject, At: e.At})
@@ -237,7 +237,7 @@ func (r *recovery) ending(e audit.Event, detail ended) outcome {
 	case "application":
 		return takenIf(r.application(ClientID(e.Subject), to, endTokens(time.Time{}, to, e.At)))
 	case "resource":
-		return takenIf(r.resource(e.Subject, to))
+		return takenIf(r.resource(e.Subject, to, endTokens(time.Time{}, to, e.At)))
 	case "role":
 		return takenIf(r.role(RoleID(e.Subject), to))
 	case "trust_anchor":
@@ -332,15 +332,12 @@ func (r *recovery) end(id any, state *State, tokens *time.Time, to State, after 
 	}
 }
 
-func (r *recovery) resource(uri string, to State) bool {
+func (r *recovery) resource(uri string, to State, after time.Time) bool {
 	one := r.resources[uri]
 	if one == nil {
 		return false
 	}
-	if worse(to, one.State) {
-		one.State = to
-		r.touched[resourceID(uri)] = true
-	}
+	r.end(resourceID(uri), &one.State, &one.TokensAfter, to, after)
 	return true
 }
 
@@ -453,8 +450,9 @@ func (r *recovery) endTokens(noun, subject string, of ClientID, after time.Time)
 }
 
 func (r *recovery) token(t RevokedToken) {
-	if !r.tokens[t.ID] {
-		r.tokens[t.ID] = true
+	key := tokenKey{t.ClientID, t.ID}
+	if t.Expires.After(r.tokens[key]) {
+		r.tokens[key] = t.Expires
 		r.added.Revoked = append(r.added.Revoked, t)
 	}
 }
@@ -475,7 +473,7 @@ func (r *recovery) seen(d *Delta) {
 		r.application(a.ClientID, a.State, a.TokensAfter)
 	}
 	for _, one := range d.Resources {
-		r.resource(one.URI, one.State)
+		r.resource(one.URI, one.State, one.TokensAfter)
 	}
 	for _, c := range d.Credentials {
 		if !r.credential(c.ID, c.State, c.TokensAfter) && !c.State.Accepted() {

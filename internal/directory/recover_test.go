@@ -31,7 +31,7 @@ func TestRecover(t *testing.T) {
 			{ID: "d", ClientID: "a", Kind: directory.Certificate, State: directory.Retiring, Instance: "i"},
 			{ID: "k", ClientID: "a", Kind: directory.DPoPKey, State: directory.Revoked, Thumbprint: cnf.Thumbprint{9}},
 		},
-		Revoked: []directory.RevokedToken{{ID: "known", Expires: after}},
+		Revoked: []directory.RevokedToken{{ClientID: "a", ID: "known", Expires: after}},
 	}
 	event := func(action, organisation, subject, detail string) audit.Event {
 		return audit.Event{At: at, Action: action, Organisation: organisation, Subject: subject, Detail: detail}
@@ -76,7 +76,7 @@ func TestRecover(t *testing.T) {
 			event("application.revoked", "o", "a", `{}`), event("application.suspended", "o", "a", `{}`)}, application(directory.Revoked, after), 0},
 		{"an application's tokens end", []audit.Event{event("application.tokens_revoked", "o", "a", `{"issued_before":1764000000}`)}, application(directory.Active, time.Unix(1764000000, 0).UTC()), 0},
 		{"a resource is suspended", []audit.Event{event("resource.suspended", "o", "https://api.example", `{}`)}, directory.Delta{
-			Resources: []directory.Resource{{URI: "https://api.example", Organisation: "o", State: directory.Suspended, Scopes: []string{"s"}}}}, 0},
+			Resources: []directory.Resource{{URI: "https://api.example", Organisation: "o", State: directory.Suspended, Scopes: []string{"s"}, TokensAfter: after}}}, 0},
 		{"a role is revoked", []audit.Event{event("role.revoked", "", "r", `{}`)}, directory.Delta{Roles: []directory.Role{{ID: "r", State: directory.Revoked}}}, 0},
 		{"a credential is compromised", []audit.Event{event("credential.compromised", "o", "c", `{}`)}, credential(0, directory.Compromised, after), 0},
 		{"a credential is retired", []audit.Event{event("credential.retired", "o", "d", `{}`)}, credential(1, directory.Retired, after), 0},
@@ -86,8 +86,8 @@ func TestRecover(t *testing.T) {
 		{"a key that needs no registration is revoked", []audit.Event{event("credential.revoked", "o", "new", named)}, directory.Delta{Credentials: []directory.Credential{dpop}}, 0},
 		{"and once only", []audit.Event{event("credential.revoked", "o", "new", named), event("credential.revoked", "o", "newer", named)},
 			directory.Delta{Credentials: []directory.Credential{dpop}}, 0},
-		{"a token is revoked", []audit.Event{event("token.revoked", "o", "t", `{"client_id":"a","exp":1764000000}`), event("token.revoked", "o", "known", `{"exp":1764000000}`)}, directory.Delta{
-			Revoked: []directory.RevokedToken{{ID: "t", Expires: time.Unix(1764000000, 0).UTC()}}}, 0},
+		{"a token is revoked", []audit.Event{event("token.revoked", "o", "t", `{"client_id":"a","exp":1764000000}`), event("token.revoked", "o", "known", `{"client_id":"a","exp":1764000000}`)}, directory.Delta{
+			Revoked: []directory.RevokedToken{{ClientID: "a", ID: "t", Expires: time.Unix(1764000000, 0).UTC()}}}, 0},
 		{"a signing key is revoked", []audit.Event{event("signing_key.revoked", "", "kid", `{}`)}, directory.Delta{RevokedKeys: []directory.RevokedKey{{KeyID: "kid", At: at}}}, 0},
 		{"what was revoked already stays", []audit.Event{event("application.suspended", "p", "b", `{}`)}, directory.Delta{Applications: []directory.Application{{ClientID: "b", Organisation: "p", State: directory.Revoked, TokensAfter: after}}}, 0},
 		{"what the copy does not have is lost", []audit.Event{
@@ -119,7 +119,7 @@ func TestRecover(t *testing.T) {
 				{ID: "new", ClientID: "a", Kind: directory.DPoPKey, State: directory.Revoked, Thumbprint: thumbprint, TokensAfter: after},
 				{ID: "later", ClientID: "a", Kind: directory.PublishedKey, State: directory.Active, Thumbprint: thumbprint},
 			},
-			Revoked:     []directory.RevokedToken{{ID: "t", Expires: after}, {ID: "known", Expires: after}},
+			Revoked:     []directory.RevokedToken{{ClientID: "a", ID: "t", Expires: after}, {ClientID: "a", ID: "known", Expires: after}},
 			RevokedKeys: []directory.RevokedKey{{KeyID: "kid", At: after}},
 		}
 		fromGateway := dpop
@@ -128,7 +128,7 @@ func TestRecover(t *testing.T) {
 		want.Applications = suspended.Applications
 		want.Resources = []directory.Resource{{URI: "https://api.example", Organisation: "o", State: directory.Revoked, Scopes: []string{"s"}}}
 		want.Credentials = append(credential(1, directory.Revoked, after).Credentials, fromGateway)
-		want.Revoked = []directory.RevokedToken{{ID: "t", Expires: after}}
+		want.Revoked = []directory.RevokedToken{{ClientID: "a", ID: "t", Expires: after}}
 		want.RevokedKeys = []directory.RevokedKey{{KeyID: "kid", At: after}}
 		got := directory.Recover(copied, nil, seen)
 		if diff := cmp.Diff(want, got.Records); diff != "" || len(got.Lost) != 0 {

@@ -205,10 +205,31 @@ func checkApplication(s *Snapshot, a Application) error {
 	default:
 		return invalid("operator_role", "must be owner, security, auditor or organisation_operator")
 	}
+	if err := checkOperator(a); err != nil {
+		return err
+	}
 	if err := checkRoles(s, a.Roles, s.Organisation(a.Organisation)); err != nil {
 		return err
 	}
 	return checkGrants(s, a.Grants)
+}
+
+// checkOperator: who may change more than one organisation authenticates by what is
+// registered here or issued by our own CA, so that nobody who keeps an
+// organisation's trust anchors, or a place of keys, becomes one.
+func checkOperator(a Application) error {
+	switch a.OperatorRole {
+	case Owner, Security, Auditor:
+	default:
+		return nil
+	}
+	if a.TLSName != (TLSName{}) {
+		return invalid("tls_client_auth_san_"+string(a.TLSName.Kind), "is not for an application with the operator role %s", a.OperatorRole)
+	}
+	if a.JWKSURI != "" {
+		return invalid("jwks_uri", "is not for an application with the operator role %s", a.OperatorRole)
+	}
+	return nil
 }
 
 func checkGrants(s *Snapshot, grants []Grant) error {

@@ -35,7 +35,7 @@ func TestRevokeToken(t *testing.T) {
 		})
 	})
 	t.Run("one that another node revoked meanwhile is no fault", func(t *testing.T) {
-		late := directory.RevokedToken{ID: "jti-3", Expires: start.Add(time.Minute)}
+		late := directory.RevokedToken{ClientID: "jwt", ID: "jti-3", Expires: start.Add(time.Minute)}
 		must(t, w.store.RevokeToken(ctx, audit.Event{At: start, Action: "token.revoked", Detail: "{}"}, late))
 		must(t, w.RevokeToken(ctx, "jwt", "jwt", late))
 		if got := w.Current().Ended(directory.Token{ID: "jti-3", ClientID: "jwt"}); got != "token_revoked" {

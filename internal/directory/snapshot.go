@@ -24,7 +24,7 @@ type Snapshot struct {
 	registered    table[clientKey, *Credential]      // signing keys and certificates
 	thumbprints   table[cnf.Thumbprint, *Credential] // the same, of any one application that has them
 	unregistered  table[clientKey, *Credential]
-	revoked       table[string, time.Time] // jti to exp
+	revoked       table[tokenKey, time.Time] // to exp
 	roles         table[RoleID, *Role]
 	instances     table[InstanceID, *Instance]
 	revokedKeys   table[string, time.Time] // kid to when
@@ -86,11 +86,12 @@ type RevokedKey struct {
 	At    time.Time
 }
 
-// RevokedToken is an access token that was revoked, by jti. It is forgotten
-// once the token has expired.
+// RevokedToken is an access token that was revoked, by jti within the application
+// that it was issued to. It is forgotten once the token has expired.
 type RevokedToken struct {
-	ID      string
-	Expires time.Time
+	ClientID ClientID
+	ID       string
+	Expires  time.Time
 }
 
 // Empty is the snapshot before the first change.
@@ -105,7 +106,7 @@ func Empty() *Snapshot {
 		registered:    newTable[clientKey, *Credential](byClientKey),
 		thumbprints:   newTable[cnf.Thumbprint, *Credential](byDigest),
 		unregistered:  newTable[clientKey, *Credential](byClientKey),
-		revoked:       newTable[string, time.Time](byText[string](seed)),
+		revoked:       newTable[tokenKey, time.Time](byTokenKey(seed)),
 		roles:         newTable[RoleID, *Role](byText[RoleID](seed)),
 		instances:     newTable[InstanceID, *Instance](byText[InstanceID](seed)),
 		revokedKeys:   newTable[string, time.Time](byText[string](seed)),

@@ -40,7 +40,7 @@ func world(t testing.TB) *Snapshot {
 			signingKey(t, "key", "app", 1), certificate("cert", "app", "app's"),
 			signingKey(t, "foreign-key", "foreign", 2), certificate("foreign-cert", "foreign", "foreign's"),
 		},
-		Revoked: []RevokedToken{{ID: "revoked", Expires: now.Add(time.Minute)}},
+		Revoked: []RevokedToken{{ClientID: "app", ID: "revoked", Expires: now.Add(time.Minute)}},
 	}, now)
 }
 
@@ -153,7 +153,7 @@ func TestApply(t *testing.T) {
 	t.Run("revoked tokens are forgotten once they have expired", func(t *testing.T) {
 		s := Empty()
 		for i := range 600 {
-			s = s.Apply(Delta{Sequence: int64(i + 1), Revoked: []RevokedToken{{ID: fmt.Sprint(i), Expires: now.Add(time.Duration(i) * time.Second)}}}, now)
+			s = s.Apply(Delta{Sequence: int64(i + 1), Revoked: []RevokedToken{{ClientID: "app", ID: fmt.Sprint(i), Expires: now.Add(time.Duration(i) * time.Second)}}}, now)
 		}
 		for i := range 300 { // every shard has its turn
 			s = s.Apply(Delta{Sequence: int64(i + 1000)}, now.Add(300*time.Second))
@@ -161,7 +161,7 @@ func TestApply(t *testing.T) {
 		if n := len(slices.Collect(s.revoked.all())); n != 299 {
 			t.Errorf("%d are kept, want those that expire later, 299", n)
 		}
-		if _, ok := s.revoked.get("301"); !ok {
+		if _, ok := s.revoked.get(tokenKey{"app", "301"}); !ok {
 			t.Error("one that has not expired is forgotten")
 		}
 	})

@@ -88,4 +88,15 @@ type clientKey struct {
 	thumbprint cnf.Thumbprint
 }
 
+// tokenKey is a jti within one application: what another says of it ends nothing.
+type tokenKey struct {
+	client ClientID
+	id     string
+}
+
+func byTokenKey(seed maphash.Seed) func(tokenKey) uint8 {
+	text := byText[string](seed)
+	return func(k tokenKey) uint8 { return text(k.id) }
+}
+
 func byClientKey(k clientKey) uint8 { return k.thumbprint[0] }

@@ -135,7 +135,7 @@ func (d *Directory) UpdateResource(ctx context.Context, actor, uri string, edit 
 		if err := edit(&next); err != nil {
 			return audit.Event{}, nil, err
 		}
-		next.URI, next.Organisation, next.State = r.URI, r.Organisation, r.State
+		next.URI, next.Organisation, next.State, next.TokensAfter = r.URI, r.Organisation, r.State, r.TokensAfter
 		if err := checkResource(s, next); err != nil {
 			return audit.Event{}, nil, err
 		}
@@ -179,7 +179,7 @@ func checkAlive(noun, id string, state State) error {
 }
 
 // SetResourceState suspends, resumes or revokes a resource: no token is given for
-// one that is not active, and those that were have ended while it is not.
+// one that is not active, and those that were have ended.
 func (d *Directory) SetResourceState(ctx context.Context, actor, uri string, to State, guards ...Guard) error {
 	return d.decide(ctx, func(s *Snapshot, now time.Time) (audit.Event, storing, error) {
 		r := s.Resource(uri)
@@ -193,7 +193,7 @@ func (d *Directory) SetResourceState(ctx context.Context, actor, uri string, to 
 			return audit.Event{}, nil, err
 		}
 		next := *r
-		next.State = to
+		next.State, next.TokensAfter = to, endTokens(r.TokensAfter, to, now)
 		e, err := event(actor, action("resource", r.State, to), now, r.Organisation, uri, facts{"from": r.State})
 		return e, d.put(Delta{Resources: []Resource{next}}), err
 	})
@@ -322,7 +322,7 @@ func (d *Directory) RevokeInstance(ctx context.Context, actor string, id Instanc
 
 // AddTrustAnchor lets the organisation's applications show certificates of a CA of
 // its own. Two with the same name and different keys are two.
-func (d *Directory) AddTrustAnchor(ctx context.Context, actor string, id OrganisationID, name string, der []byte) (TrustAnchor, error) {
+func (d *Directory) AddTrustAnchor(ctx context.Context, actor string, id OrganisationID, name string, der []byte, guards ...Guard) (TrustAnchor, error) {
 	c, err := parseAnchor(der)
 	if err != nil {
 		return TrustAnchor{}, err
@@ -350,6 +350,9 @@ func (d *Directory) AddTrustAnchor(ctx context.Context, actor string, id Organis
 			if other.SPKI == a.SPKI && other.State.Accepted() {
 				return audit.Event{}, nil, fmt.Errorf("a trust anchor with this key: %w", ErrExists)
 			}
+		}
+		if err := pass(guards, s, now); err != nil {
+			return audit.Event{}, nil, err
 		}
 		a.Created = now
 		next := *o
@@ -383,9 +386,9 @@ func parseAnchor(der []byte) (*x509.Certificate, error) {
 }
 
 // SetTrustAnchorState retires (retiring is trusted still, retired is not) or
-// revokes a trust anchor. Revoking it ends every token of its organisation that
-// was issued before: which of them came of its certificates no token says.
-func (d *Directory) SetTrustAnchorState(ctx context.Context, actor string, id OrganisationID, anchor string, to State) (TrustAnchor, error) {
+// revokes a trust anchor. Suspending or revoking it ends every token of its
+// organisation that was issued before: which of them came of its certificates no token says.
+func (d *Directory) SetTrustAnchorState(ctx context.Context, actor string, id OrganisationID, anchor string, to State, guards ...Guard) (TrustAnchor, error) {
 	var a TrustAnchor
 	err := d.decide(ctx, func(s *Snapshot, now time.Time) (audit.Event, storing, error) {
 		o := s.Organisation(id)
@@ -400,12 +403,15 @@ func (d *Directory) SetTrustAnchorState(ctx context.Context, actor string, id Or
 		if err := checkMove(anchorMoves, a.State, to); err != nil {
 			return audit.Event{}, nil, fmt.Errorf("trust anchor %s: %w", anchor, err)
 		}
+		if err := pass(guards, s, now); err != nil {
+			return audit.Event{}, nil, err
+		}
 		e, err := event(actor, action("trust_anchor", a.State, to), now, id, anchor, facts{"from": a.State})
 		next := *o
 		next.Anchors = slices.Clone(o.Anchors)
 		a.State = to
 		next.Anchors[i] = a
-		if to == Revoked || to == Compromised {
+		if to == Suspended || to == Revoked || to == Compromised {
 			next.TokensAfter = endTokens(o.TokensAfter, to, now)
 		}
 		return e, d.put(Delta{Organisations: []Organisation{next}}), err

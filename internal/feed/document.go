@@ -107,6 +107,7 @@ func (d *Document) writeTo(out io.Writer) error {
 		r := &d.Delta.Resources[i]
 		w.text('{', "uri", r.URI)
 		w.text(',', "state", string(r.State))
+		w.second("tokens_after", r.TokensAfter)
 	})
 	w.list("revoked_keys", len(d.Delta.RevokedKeys), func(i int) {
 		k := &d.Delta.RevokedKeys[i]
@@ -115,7 +116,8 @@ func (d *Document) writeTo(out io.Writer) error {
 	})
 	w.list("revoked_tokens", len(d.Delta.Revoked), func(i int) {
 		t := &d.Delta.Revoked[i]
-		w.text('{', "jti", t.ID)
+		w.text('{', "client_id", string(t.ClientID))
+		w.text(',', "jti", t.ID)
 		w.buf = strconv.AppendInt(append(w.buf, `,"exp":`...), t.Expires.Unix(), 10)
 	})
 	if d.Statement != nil {
@@ -222,10 +224,11 @@ func (d *Document) readCredential(record strictjson.Value) error {
 
 func (d *Document) readResource(record strictjson.Value) error {
 	var uri, state string
-	if _, err := texts(record, "", map[string]*string{"uri": &uri, "state": &state}); err != nil {
+	after, err := texts(record, "tokens_after", map[string]*string{"uri": &uri, "state": &state})
+	if err != nil {
 		return err
 	}
-	d.Delta.Resources = append(d.Delta.Resources, directory.Resource{URI: uri, State: directory.State(state)})
+	d.Delta.Resources = append(d.Delta.Resources, directory.Resource{URI: uri, State: directory.State(state), TokensAfter: after})
 	return nil
 }
 
@@ -240,10 +243,12 @@ func (d *Document) readRevokedKey(record strictjson.Value) error {
 }
 
 func (d *Document) readRevoked(record strictjson.Value) error {
-	var id string
+	var client, id string
 	var expires int64
 	err := strictjson.Members(record, maxDepth, func(name string, v strictjson.Value) (err error) {
 		switch name {
+		case "client_id":
+			client, err = v.Text()
 		case "jti":
 			id, err = v.Text()
 		case "exp":
@@ -251,10 +256,10 @@ func (d *Document) readRevoked(record strictjson.Value) error {
 		}
 		return err
 	})
-	if err == nil && (id == "" || expires == 0) {
+	if err == nil && (client == "" || id == "" || expires == 0) {
 		err = errIncomplete
 	}
-	d.Delta.Revoked = append(d.Delta.Revoked, directory.RevokedToken{ID: id, Expires: time.Unix(expires, 0)})
+	d.Delta.Revoked = append(d.Delta.Revoked, directory.RevokedToken{ClientID: directory.ClientID(client), ID: id, Expires: time.Unix(expires, 0)})
 	return err
 }
 

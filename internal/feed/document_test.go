@@ -30,7 +30,7 @@ func TestDocument(t *testing.T) {
 		Credentials:   []directory.Credential{{ID: "c", ClientID: "billing", Kind: directory.DPoPKey, State: directory.Compromised, Thumbprint: thumbprint("c")}},
 		Resources:     []directory.Resource{{URI: "https://api.example", State: directory.Active}},
 		RevokedKeys:   []directory.RevokedKey{{KeyID: "k", At: time.Unix(1500000000, 0).UTC()}},
-		Revoked:       []directory.RevokedToken{{ID: `j"ti`, Expires: time.Unix(1700000000, 0)}},
+		Revoked:       []directory.RevokedToken{{ClientID: "billing", ID: `j"ti`, Expires: time.Unix(1700000000, 0)}},
 	}}
 	t.Run("its words", func(t *testing.T) {
 		want := `{"sequence":4711,"full":true,"age_ms":250,` +
@@ -38,7 +38,7 @@ func TestDocument(t *testing.T) {
 			`"applications":[{"client_id":"billing","organisation":"acme","state":"active"},{"client_id":"b","organisation":"acme","state":"revoked"}],` +
 			`"credentials":[{"credential_id":"c","client_id":"billing","kind":"dpop_key","state":"compromised","thumbprint":"` + thumbprint("c").String() + `"}],` +
 			`"resources":[{"uri":"https://api.example","state":"active"}],"revoked_keys":[{"kid":"k","at":1500000000}],` +
-			`"revoked_tokens":[{"jti":"j\"ti","exp":1700000000}]}`
+			`"revoked_tokens":[{"client_id":"billing","jti":"j\"ti","exp":1700000000}]}`
 		if got := string(text(t, d)); got != want {
 			t.Errorf("got %s", got)
 		}
@@ -55,7 +55,7 @@ func TestDocument(t *testing.T) {
 	t.Run("a large one is written in pieces and is the same", func(t *testing.T) {
 		large := &Document{Full: true, Delta: directory.Delta{Sequence: 1}}
 		for i := range 5000 {
-			large.Delta.Revoked = append(large.Delta.Revoked, directory.RevokedToken{ID: fmt.Sprint("t", i), Expires: time.Unix(1, 0)})
+			large.Delta.Revoked = append(large.Delta.Revoked, directory.RevokedToken{ClientID: "billing", ID: fmt.Sprint("t", i), Expires: time.Unix(1, 0)})
 		}
 		pieces := &counter{}
 		if err := large.writeTo(pieces); err != nil || pieces.writes < 3 {
@@ -113,9 +113,10 @@ func TestParseDocument(t *testing.T) {
 		{"a credential without kind", head + `,"credentials":[{"credential_id":"c","client_id":"a","state":"active","thumbprint":"` + print + `"}]}`},
 		{"a credential without thumbprint", head + `,"credentials":[{"credential_id":"c","client_id":"a","state":"active","kind":"certificate"}]}`},
 		{"a credential with a short thumbprint", head + `,"credentials":[{"credential_id":"c","client_id":"a","state":"active","kind":"certificate","thumbprint":"AAAA"}]}`},
-		{"a revoked token without jti", head + `,"revoked_tokens":[{"exp":1}]}`},
-		{"a revoked token without exp", head + `,"revoked_tokens":[{"jti":"a"}]}`},
-		{"a revoked token with exp as text", head + `,"revoked_tokens":[{"jti":"a","exp":"1"}]}`},
+		{"a revoked token without jti", head + `,"revoked_tokens":[{"client_id":"a","exp":1}]}`},
+		{"a revoked token without exp", head + `,"revoked_tokens":[{"client_id":"billing","jti":"a"}]}`},
+		{"a revoked token with exp as text", head + `,"revoked_tokens":[{"client_id":"billing","jti":"a","exp":"1"}]}`},
+		{"a revoked token without client_id", head + `,"revoked_tokens":[{"jti":"a","exp":1}]}`},
 		{"a revoked token that is text", head + `,"revoked_tokens":["a"]}`},
 	} {
 		t.Run(c.name+" is refused", func(t *testing.T) {
@@ -144,7 +145,7 @@ func FuzzDocument(f *testing.F) {
 	d, _ := b.Delta(f.Context(), 0)
 	f.Add(text(f, &Document{Full: true, Delta: d}))
 	f.Add([]byte(`{"sequence":1,"full":false,"age_ms":0}`))
-	f.Add([]byte(`{"sequence":1,"full":false,"age_ms":0,"revoked_tokens":[{"jti":"\ud83d\ude00","exp":-1}]}`))
+	f.Add([]byte(`{"sequence":1,"full":false,"age_ms":0,"revoked_tokens":[{"client_id":"billing","jti":"\ud83d\ude00","exp":-1}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		first, err := ParseDocument(data)
 		if err != nil {

@@ -91,7 +91,7 @@ func credential(id directory.CredentialID, of directory.ClientID, kind directory
 }
 
 func revoked(jti string) directory.Delta {
-	return directory.Delta{Revoked: []directory.RevokedToken{{ID: jti, Expires: time.Unix(5000, 0)}}}
+	return directory.Delta{Revoked: []directory.RevokedToken{{ClientID: "billing", ID: jti, Expires: time.Unix(5000, 0)}}}
 }
 
 func thumbprint(of string) cnf.Thumbprint { return cnf.CertificateThumbprint([]byte(of)) }

@@ -87,7 +87,7 @@ func (v *view) ended(t *verify.Token, b cnf.Binding) string {
 func forGood(reason string) bool {
 	switch reason {
 	case "token_revoked", "signing_key_revoked", "application_revoked", "organisation_revoked", "resource_revoked",
-		"application_tokens_revoked", "organisation_tokens_revoked", "credential_tokens_revoked",
+		"application_tokens_revoked", "organisation_tokens_revoked", "resource_tokens_revoked", "credential_tokens_revoked",
 		"credential_revoked", "credential_compromised", "credential_retired", "credential_expired":
 		return true
 	}

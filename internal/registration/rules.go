@@ -110,13 +110,7 @@ func (r *rules) tlsName(base directory.Application, method directory.AuthMethod,
 	if r.held && n == base.TLSName || slices.Contains(r.limits.Names, n) || r.fixed != nil && slices.Contains(r.fixed.TLSNames, n) {
 		return n, nil
 	}
-	if n.Kind == directory.NameURI && !strings.HasPrefix(n.Value, "https://") && !strings.HasPrefix(n.Value, "spiffe://") {
-		return n, invalid(member, "must begin with https:// or spiffe://")
-	}
-	if !owns(r.owned, n) {
-		return n, invalid(member, "is not owned by the organisation")
-	}
-	return n, nil
+	return n, checkOwned(r.owned, n)
 }
 
 // owns tells whether one of the names is the host of n or a domain above it.

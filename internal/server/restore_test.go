@@ -86,8 +86,8 @@ func loseInstallation(t *testing.T, cfg *config.Serve, makeCopy func()) *lost {
 	must(t, err)
 	_, err = audit.Export(ctx, st, 0, f)
 	must(t, errors.Join(err, f.Close()))
-	document := fmt.Sprintf(`{"sequence":%d,"full":true,"age_ms":0,"applications":[{"client_id":%q,"organisation":%q,"state":"revoked","tokens_after":%d}],"revoked_tokens":[{"jti":"token","exp":%d}]}`,
-		l.end, l.app, org.ID, time.Now().Unix(), time.Now().Add(time.Hour).Unix())
+	document := fmt.Sprintf(`{"sequence":%d,"full":true,"age_ms":0,"applications":[{"client_id":%q,"organisation":%q,"state":"revoked","tokens_after":%d}],"revoked_tokens":[{"client_id":%q,"jti":"token","exp":%d}]}`,
+		l.end, l.app, org.ID, time.Now().Unix(), l.other, time.Now().Add(time.Hour).Unix())
 	if _, err := feed.ParseDocument([]byte(document)); err != nil {
 		t.Fatal(err)
 	}

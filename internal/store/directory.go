@@ -57,10 +57,11 @@ func addCredential(tx *sql.Tx, sequence int64, c directory.Credential) error {
 	return nil
 }
 
-// RevokeToken is directory.Store's. A token that is revoked already is ErrExists.
+// RevokeToken is directory.Store's. A token that is revoked already,
+// and kept as long, is ErrExists.
 func (s *Store) RevokeToken(ctx context.Context, e audit.Event, t directory.RevokedToken) error {
 	return s.change(ctx, e, func(tx *sql.Tx, sequence int64) error {
-		if err := add(tx, queryAddRevoked, t.ID, micros(t.Expires), sequence); err != nil {
+		if err := add(tx, queryAddRevoked, string(t.ClientID), t.ID, micros(t.Expires), sequence); err != nil {
 			return fmt.Errorf("store revocation of a token: %w", err)
 		}
 		return nil

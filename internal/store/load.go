@@ -150,7 +150,7 @@ func addScope(grants []directory.Grant, p part) []directory.Grant {
 
 func scanRevoked(rows *sql.Rows, t *directory.RevokedToken) error {
 	var expires int64
-	err := rows.Scan(&t.ID, &expires)
+	err := rows.Scan(&t.ClientID, &t.ID, &expires)
 	t.Expires = fromMicros(expires)
 	return err
 }
@@ -207,7 +207,10 @@ func loadResources(ctx context.Context, tx *sql.Tx, d *directory.Delta, after in
 }
 
 func scanResource(rows *sql.Rows, r *directory.Resource) error {
-	return rows.Scan(&r.URI, &r.Organisation, &r.Name, &r.RequireNonce, &r.State, &r.Changed)
+	var after int64
+	err := rows.Scan(&r.URI, &r.Organisation, &r.Name, &r.RequireNonce, &r.State, &after, &r.Changed)
+	r.TokensAfter = fromMicros(after)
+	return err
 }
 
 func scanPair(rows *sql.Rows, p *part) error { return rows.Scan(&p.owner, &p.value) }

@@ -83,7 +83,7 @@ func organisationRow(o directory.Organisation, sequence int64) []any {
 }
 
 func resourceRow(r directory.Resource, sequence int64) []any {
-	return []any{r.URI, string(r.Organisation), r.Name, r.RequireNonce, string(r.State), sequence}
+	return []any{r.URI, string(r.Organisation), r.Name, r.RequireNonce, string(r.State), micros(r.TokensAfter), sequence}
 }
 
 func applicationRow(a directory.Application, sequence int64) []any {

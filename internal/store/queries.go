@@ -28,16 +28,16 @@ const (
 
 	// The directory.
 	queryAddOrganisation = `INSERT INTO organisations (id, name, state, tokens_after, changed) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`
-	queryAddResource     = `INSERT INTO resources (uri, organisation, name, require_nonce, state, changed) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`
+	queryAddResource     = `INSERT INTO resources (uri, organisation, name, require_nonce, state, tokens_after, changed) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING`
 	queryAddScope        = `INSERT INTO scopes (scope, resource, place) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`
 	queryAddServer       = `INSERT INTO servers (resource, client_id, place) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`
 	queryAddApplication  = `INSERT INTO applications (client_id, organisation, name, auth_method, binding, require_nonce, state, tls_name_kind, tls_name_value, jwks_uri, operator_role, tokens_after, changed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING`
 	queryAddGrant        = `INSERT INTO grants (client_id, place, scope) SELECT CAST($1 AS TEXT), CAST($2 AS BIGINT), scope FROM scopes WHERE scope = $3 AND resource = $4 ON CONFLICT DO NOTHING`
 	queryAddCredential   = `INSERT INTO credentials (id, client_id, kind, state, kid, jwk, thumbprint, certificate, issued, created, not_before, not_after, instance, tokens_after, changed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT DO NOTHING`
-	queryAddRevoked      = `INSERT INTO revoked_tokens (id, expires, changed) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`
+	queryAddRevoked      = `INSERT INTO revoked_tokens (client_id, id, expires, changed) VALUES ($1, $2, $3, $4) ON CONFLICT (client_id, id) DO UPDATE SET expires = excluded.expires, changed = excluded.changed WHERE revoked_tokens.expires < excluded.expires`
 
 	querySetOrganisation = `UPDATE organisations SET name = $2, state = $3, tokens_after = $4, changed = $5 WHERE id = $1`
-	querySetResource     = `UPDATE resources SET organisation = $2, name = $3, require_nonce = $4, state = $5, changed = $6 WHERE uri = $1`
+	querySetResource     = `UPDATE resources SET organisation = $2, name = $3, require_nonce = $4, state = $5, tokens_after = $6, changed = $7 WHERE uri = $1`
 	querySetApplication  = `UPDATE applications SET organisation = $2, name = $3, auth_method = $4, binding = $5, require_nonce = $6, state = $7, tls_name_kind = $8, tls_name_value = $9, jwks_uri = $10, operator_role = $11, tokens_after = $12, changed = $13 WHERE client_id = $1`
 	querySetCredential   = `UPDATE credentials SET state = $2, not_after = $3, instance = $4, tokens_after = $5, changed = $6 WHERE id = $1`
 	queryAddRole         = `INSERT INTO roles (id, name, state, changed) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`
@@ -64,7 +64,7 @@ const (
 	queryOrganisationsAfter     = `SELECT id, name, state, tokens_after, changed FROM organisations WHERE changed > $1 ORDER BY changed`
 	queryApplicationsAfter      = `SELECT client_id, organisation, name, auth_method, binding, require_nonce, state, tls_name_kind, tls_name_value, jwks_uri, operator_role, tokens_after, changed FROM applications WHERE changed > $1 ORDER BY client_id`
 	queryGrantsAfter            = `SELECT g.client_id, s.resource, g.scope FROM grants g JOIN applications a ON a.client_id = g.client_id JOIN scopes s ON s.scope = g.scope WHERE a.changed > $1 ORDER BY g.client_id, g.place`
-	queryResourcesAfter         = `SELECT uri, organisation, name, require_nonce, state, changed FROM resources WHERE changed > $1 ORDER BY uri`
+	queryResourcesAfter         = `SELECT uri, organisation, name, require_nonce, state, tokens_after, changed FROM resources WHERE changed > $1 ORDER BY uri`
 	queryScopesAfter            = `SELECT s.resource, s.scope FROM scopes s JOIN resources r ON r.uri = s.resource WHERE r.changed > $1 ORDER BY s.resource, s.place`
 	queryServersAfter           = `SELECT s.resource, s.client_id FROM servers s JOIN resources r ON r.uri = s.resource WHERE r.changed > $1 ORDER BY s.resource, s.place`
 	queryCredentialsAfter       = `SELECT id, client_id, kind, state, jwk, thumbprint, certificate, issued, created, not_before, not_after, instance, tokens_after, changed FROM credentials WHERE changed > $1 ORDER BY changed`
@@ -75,7 +75,7 @@ const (
 	queryRoleScopesAfter        = `SELECT r.role, s.resource, r.scope FROM role_scopes r JOIN roles o ON o.id = r.role JOIN scopes s ON s.scope = r.scope WHERE o.changed > $1 ORDER BY r.role, r.place`
 	queryInstancesAfter         = `SELECT id, client_id, name, state, created, changed FROM instances WHERE changed > $1 ORDER BY changed, id`
 	queryRevokedKeysAfter       = `SELECT kid, at FROM revoked_keys WHERE changed > $1 ORDER BY changed`
-	queryRevokedAfter           = `SELECT id, expires FROM revoked_tokens WHERE changed > $1`
+	queryRevokedAfter           = `SELECT client_id, id, expires FROM revoked_tokens WHERE changed > $1`
 
 	// The server's own keys.
 	queryKeys     = `SELECT id, purpose, sealed, certificate, created, not_before, not_after FROM keys WHERE purpose = $1 AND id NOT IN (SELECT kid FROM revoked_keys) ORDER BY not_before DESC, id`

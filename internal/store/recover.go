@@ -69,7 +69,7 @@ func (s *Store) Recover(ctx context.Context, r Recovery) (voided map[string]int6
 			}
 		}
 		for _, t := range r.Records.Revoked {
-			if err := add(tx, queryAddRevoked, t.ID, micros(t.Expires), e.Sequence); err != nil && !errors.Is(err, directory.ErrExists) {
+			if err := add(tx, queryAddRevoked, string(t.ClientID), t.ID, micros(t.Expires), e.Sequence); err != nil && !errors.Is(err, directory.ErrExists) {
 				return fmt.Errorf("store revocation of a token: %w", err)
 			}
 		}

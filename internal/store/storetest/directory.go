@@ -2,7 +2,10 @@ package storetest
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -127,7 +130,7 @@ func runDirectory(t *testing.T, fresh func(t *testing.T) Database) {
 		for _, c := range credentials {
 			must(t, w.CreateCredential(ctx, event("credential.registered", string(c.ID)), c))
 		}
-		revoked := directory.RevokedToken{ID: "jti", Expires: at}
+		revoked := directory.RevokedToken{ClientID: "app", ID: "jti", Expires: at}
 		must(t, w.RevokeToken(ctx, event("token.revoked", "jti"), revoked))
 		app := application("app")
 		app.Binding, app.RequireNonce = "dpop", true
@@ -269,10 +272,22 @@ func runStates(t *testing.T, fresh func(t *testing.T) Database) {
 			return w.CreateCredential(ctx, event("credential.revoked", "c3"), dpopKey("c3", "app", key.Thumbprint))
 		})
 	})
-	t.Run("a token is revoked once", func(t *testing.T) {
+	t.Run("a token is revoked once for each application, and kept as long as anybody asked", func(t *testing.T) {
 		w := newWorld(t, fresh)
-		token := directory.RevokedToken{ID: "jti", Expires: at}
+		token := directory.RevokedToken{ClientID: "app", ID: "jti", Expires: at}
 		must(t, w.RevokeToken(ctx, event("token.revoked", "jti"), token))
 		w.refused(t, directory.ErrExists, func() error { return w.RevokeToken(ctx, event("token.revoked", "jti"), token) })
+		other := token
+		other.ClientID = "server"
+		must(t, w.RevokeToken(ctx, event("token.revoked", "jti"), other))
+		longer, shorter := token, token
+		longer.Expires, shorter.Expires = at.Add(time.Hour), at.Add(-time.Hour)
+		must(t, w.RevokeToken(ctx, event("token.revoked", "jti"), longer))
+		w.refused(t, directory.ErrExists, func() error { return w.RevokeToken(ctx, event("token.revoked", "jti"), shorter) })
+		revoked := w.loaded(t).Revoked
+		slices.SortFunc(revoked, func(a, b directory.RevokedToken) int { return strings.Compare(string(a.ClientID), string(b.ClientID)) })
+		if diff := cmp.Diff([]directory.RevokedToken{longer, other}, revoked); diff != "" {
+			t.Error(diff)
+		}
 	})
 }

@@ -33,7 +33,7 @@ func everything(t *testing.T) directory.Delta {
 		}},
 		Resources: []directory.Resource{{
 			URI: resourceURI, Organisation: "org", Name: "Money", Scopes: []string{"read", "admin", "write"}, Servers: []directory.ClientID{"app", "server"},
-			RequireNonce: true, State: directory.Suspended,
+			RequireNonce: true, State: directory.Suspended, TokensAfter: at.Truncate(time.Second),
 		}},
 		Roles: []directory.Role{
 			{ID: "payer", Name: "Payer", State: directory.Active, Grants: []directory.Grant{{Resource: resourceURI, Scopes: []string{"write", "read"}}}},

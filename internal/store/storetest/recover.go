@@ -36,7 +36,7 @@ func runRecover(t *testing.T, fresh func(t *testing.T) Database) {
 		d := w.loaded(t)
 		server := d.Applications[1]
 		server.State, server.TokensAfter = directory.Revoked, at
-		revoked := directory.RevokedToken{ID: "jti", Expires: at.Add(2 * time.Hour)}
+		revoked := directory.RevokedToken{ClientID: "app", ID: "jti", Expires: at.Add(2 * time.Hour)}
 		key := directory.RevokedKey{KeyID: "k", At: at}
 		e := restored(audit.Head{Sequence: ended.Sequence}, 1_000_000)
 		_, err = w.Recover(ctx, store.Recovery{

@@ -179,7 +179,7 @@ func runPruning(t *testing.T, fresh func(t *testing.T) Database) {
 	})
 	t.Run("a revoked token is forgotten after its time and not before", func(t *testing.T) {
 		w := newWorld(t, fresh)
-		must(t, w.RevokeToken(ctx, event("token.revoked", "jti"), directory.RevokedToken{ID: "jti", Expires: at}))
+		must(t, w.RevokeToken(ctx, event("token.revoked", "jti"), directory.RevokedToken{ClientID: "app", ID: "jti", Expires: at}))
 		must(t, w.Prune(ctx, at))
 		if d := w.loaded(t); len(d.Revoked) != 1 {
 			t.Fatal("forgotten early")
@@ -208,7 +208,7 @@ func runNodes(t *testing.T, fresh func(t *testing.T) Database) {
 			if i%4 == 2 {
 				return node.CreateOrganisation(ctx, event("organisation.created", orgs[i/4]), directory.Organisation{ID: directory.OrganisationID(orgs[i/4]), Name: "N", State: directory.Active})
 			}
-			return node.RevokeToken(ctx, event("token.revoked", orgs[i/4]), directory.RevokedToken{ID: orgs[i/4], Expires: at})
+			return node.RevokeToken(ctx, event("token.revoked", orgs[i/4]), directory.RevokedToken{ClientID: "app", ID: orgs[i/4], Expires: at})
 		})
 		must(t, errors.Join(errs...))
 		for _, node := range nodes {

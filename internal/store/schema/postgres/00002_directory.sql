@@ -4,6 +4,7 @@
 ALTER TABLE organisations ADD COLUMN tokens_after BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE applications  ADD COLUMN tokens_after BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE credentials   ADD COLUMN tokens_after BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE resources     ADD COLUMN tokens_after BIGINT NOT NULL DEFAULT 0;
 
 ALTER TABLE applications ADD COLUMN tls_name_kind  TEXT COLLATE "C" NOT NULL DEFAULT '';
 ALTER TABLE applications ADD COLUMN tls_name_value TEXT COLLATE "C" NOT NULL DEFAULT '';
@@ -80,6 +81,13 @@ CREATE TABLE revoked_keys (
     changed BIGINT           NOT NULL
 );
 CREATE INDEX revoked_keys_changed ON revoked_keys (changed);
+
+-- A jti is one application's: what another says of it ends nothing.
+ALTER TABLE revoked_tokens ADD COLUMN client_id TEXT COLLATE "C" NOT NULL DEFAULT '';
+UPDATE revoked_tokens SET client_id = e.detail::json->>'client_id'
+    FROM events e WHERE e.sequence = revoked_tokens.changed AND e.subject = revoked_tokens.id;
+ALTER TABLE revoked_tokens DROP CONSTRAINT revoked_tokens_pkey;
+ALTER TABLE revoked_tokens ADD PRIMARY KEY (client_id, id);
 
 CREATE INDEX events_subject ON events (subject, sequence);
 CREATE INDEX events_organisation ON events (organisation, sequence);

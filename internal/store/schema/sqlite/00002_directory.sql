@@ -4,6 +4,7 @@
 ALTER TABLE organisations ADD COLUMN tokens_after INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE applications  ADD COLUMN tokens_after INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE credentials   ADD COLUMN tokens_after INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE resources     ADD COLUMN tokens_after INTEGER NOT NULL DEFAULT 0;
 
 ALTER TABLE applications ADD COLUMN tls_name_kind  TEXT NOT NULL DEFAULT '';
 ALTER TABLE applications ADD COLUMN tls_name_value TEXT NOT NULL DEFAULT '';
@@ -80,6 +81,22 @@ CREATE TABLE revoked_keys (
     changed INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX revoked_keys_changed ON revoked_keys (changed);
+
+-- A jti is one application's: what another says of it ends nothing.
+CREATE TABLE revoked_tokens_of (
+    client_id TEXT    NOT NULL,
+    id        TEXT    NOT NULL,
+    expires   INTEGER NOT NULL,
+    changed   INTEGER NOT NULL,
+    PRIMARY KEY (client_id, id)
+) STRICT, WITHOUT ROWID;
+INSERT INTO revoked_tokens_of (client_id, id, expires, changed)
+    SELECT json_extract(e.detail, '$.client_id'), r.id, r.expires, r.changed
+    FROM revoked_tokens r JOIN events e ON e.sequence = r.changed AND e.subject = r.id;
+DROP TABLE revoked_tokens;
+ALTER TABLE revoked_tokens_of RENAME TO revoked_tokens;
+CREATE INDEX revoked_tokens_changed ON revoked_tokens (changed);
+CREATE INDEX revoked_tokens_expires ON revoked_tokens (expires);
 
 CREATE INDEX events_subject ON events (subject, sequence);
 CREATE INDEX events_organisation ON events (organisation, sequence);
