@@ -74,6 +74,11 @@ func (a *api) listEvents(ctx context.Context, _ Caller, in *eventsInput) (*event
 	by := audit.Selection{
 		Actor: in.Actor, Action: in.Action, Organisation: in.Organisation, Subject: in.Subject, Since: in.Since, Until: in.Until,
 	}
+	for _, filter := range []string{in.Actor, in.Action, in.Organisation, in.Subject} {
+		if !isText(filter) { // nothing that was written down is like that
+			return showEvents(nil, in.Limit, nil)
+		}
+	}
 	if by.All() {
 		events, err := a.Events(ctx, in.After, in.Limit)
 		return showEvents(events, in.Limit, err)

@@ -3,9 +3,12 @@ package admin
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -66,6 +69,10 @@ func (d *door) Handle(op *huma.Operation, operate func(huma.Context)) {
 			writeFault(w, f)
 			return
 		}
+		if !isText(r.URL.Path) { // no id is like that, and PostgreSQL does not take it
+			writeFault(w, faultOf(fmt.Errorf("what the path names: %w", directory.ErrNotFound)))
+			return
+		}
 		operate(humago.NewContext(op, r.WithContext(context.WithValue(r.Context(), visitKey{}, &visit{caller: caller, request: r})), w))
 	}))
 	d.routes = append(d.routes, web.Route{
@@ -79,6 +86,11 @@ func (d *door) Handle(op *huma.Operation, operate func(huma.Context)) {
 			return nil
 		},
 	})
+}
+
+// isText tells whether all of it is printable UTF-8.
+func isText(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
 // ServeHTTP completes huma's adapter; requests come through the table instead.

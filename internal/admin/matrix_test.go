@@ -273,8 +273,11 @@ func TestWhoMay(t *testing.T) {
 					}
 					got := ask(tokens[r], own)
 					rekeyOther := strings.HasSuffix(path, "/rekey") && r != 'o' && r != 't'
+					// The organisation has an operator: only an owner, or its own, trusts CAs for it.
+					trusts := r == 's' && w.directory.Current().Client(directory.ClientID(own.operator)).State != directory.Revoked &&
+						(strings.HasSuffix(path, "/trust-anchors") && method == "post" || strings.HasSuffix(path, "/{anchor}/resume"))
 					switch {
-					case !allowed || rekeyOther:
+					case !allowed || rekeyOther || trusts:
 						if e := w.lastEvent(got); got.status != 403 || e.Reason == "" || w.directory.Current().Sequence() != before {
 							t.Errorf("%s is not refused: %d %s", roles[r], got.status, got.body)
 						}

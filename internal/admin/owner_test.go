@@ -58,7 +58,14 @@ func TestLastOwner(t *testing.T) {
 		_, err := w.admin.UpdateApplication(ctx, first, p)
 		refused(name, err)
 	}
-	_, err := w.admin.EndResource(ctx, resource, adminclient.Suspend, false)
+	mtls := "mtls"
+	_, err := w.admin.UpdateApplication(ctx, first, admin.ApplicationPatch{Binding: &mtls})
+	refused("tokens bound to a certificate, which ends", err)
+	_, err = w.admin.UpdateResource(ctx, resource, admin.ResourcePatch{Scopes: &[]string{"admin", "other"}})
+	check(t, err)
+	_, err = w.admin.UpdateApplication(ctx, first, admin.ApplicationPatch{Grants: &[]admin.Grant{{Resource: resource, Scopes: []string{"other"}}}})
+	refused("another scope of this API", err)
+	_, err = w.admin.EndResource(ctx, resource, adminclient.Suspend, false)
 	refused("this API's resource suspended", err)
 	_, err = w.admin.EndResource(ctx, resource, adminclient.Revoke, true)
 	refused("and in a dry run", err)

@@ -46,6 +46,9 @@ func checkID(field, id string) error {
 	return nil
 }
 
+// CheckClientID refuses what no application can have as its id.
+func CheckClientID(id ClientID) error { return checkID("client_id", string(id)) }
+
 func checkName(name string) error {
 	switch {
 	case !utf8.ValidString(name):

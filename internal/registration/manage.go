@@ -34,6 +34,9 @@ func (s *Service) Authorise(ctx context.Context, id directory.ClientID, presente
 	if !ok {
 		return nil, unauthorised("registration_token_unknown", true)
 	}
+	if directory.CheckClientID(id) != nil { // there is none like that
+		return nil, unauthorised("registration_token_unknown", true)
+	}
 	r, err := s.Store.Registration(ctx, id)
 	if err != nil && !errors.Is(err, directory.ErrNotFound) {
 		return nil, err

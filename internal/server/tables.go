@@ -135,6 +135,7 @@ func (s *Server) adminTable(g *guard) (http.Handler, error) {
 		},
 		OperatorOrganisation: s.operator,
 		Resource:             AdminResource(s.cfg.Issuer),
+		Scope:                AdminScope,
 		URL:                  s.cfg.AdminURL,
 		Version:              s.process.Version,
 		Table:                s.options("admin", nil),
