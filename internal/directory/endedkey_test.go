@@ -147,7 +147,7 @@ func TestSameCredential(t *testing.T) {
 				if got := s.Ended(token); got != "" {
 					t.Errorf("%+v: %q", token, got)
 				}
-				if after := s.TokensAfter(s.Client("jwt"), s.Credential(mine.ID), token.Binding); !after.IsZero() {
+				if after := s.TokensAfter(s.Client("jwt"), s.Credential(mine.ID), token.Binding, ""); !after.IsZero() {
 					t.Errorf("%+v: tokens after %v", token, after)
 				}
 				theirs := token
