@@ -27,6 +27,7 @@ type errand struct {
 	api    *adminclient.Client
 	args   []string
 	output string
+	dry    bool // decided by the server, and not made
 }
 
 // deed describes a command that administers.
@@ -35,12 +36,14 @@ type deed struct {
 	args                      cobra.PositionalArgs
 	flags                     func(c *cobra.Command)
 	check                     func() error // of the flags, before anything is asked of the server
+	ends                      bool         // it ends something: it has --dry-run
 	do                        func(c *errand) error
 }
 
 func (d deed) command(env environment) *cobra.Command {
 	var f operatorFlags
 	var output string
+	var dry bool
 	c := &cobra.Command{
 		Use: d.use, Short: d.short, Long: d.long, Example: d.example, Args: usageArgs(d.args),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -55,11 +58,18 @@ func (d deed) command(env environment) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return d.do(&errand{c.Context(), env, api, args, output})
+			ctx := c.Context()
+			if dry {
+				ctx = adminclient.DryRun(ctx)
+			}
+			return d.do(&errand{ctx, env, api, args, output, dry})
 		},
 	}
 	if d.flags != nil {
 		d.flags(c)
+	}
+	if d.ends {
+		c.Flags().BoolVar(&dry, "dry-run", false, "have the server decide and tell what would end, and change nothing")
 	}
 	f.add(c)
 	c.Flags().StringVarP(&output, "output", "o", "table", "table or json")
@@ -90,15 +100,20 @@ type kind[T any] struct {
 	end      func(*adminclient.Client, context.Context, string, string, bool) (T, *admin.Ends, error)
 	verbs    []verb
 	examples string // the id in examples
+	leaves   string // what is said of applications that it ends; "" when it simply ends them
+	history  func(*adminclient.Client, context.Context, string, int64, int) (admin.EventPage, error)
 }
 
 // filter is a flag of a list and the parameter that it sets.
-type filter struct{ flag, parameter, usage string }
+type filter struct {
+	flag, parameter, usage string
+	isTime                 bool
+}
 
 var (
-	stateFilter        = filter{"state", "state", "only in this state"}
-	nameFilter         = filter{"name-prefix", "name_prefix", "only with a name that begins so"}
-	organisationFilter = filter{"organisation", "organisation", "only of this organisation"}
+	stateFilter        = filter{flag: "state", parameter: "state", usage: "only in this state"}
+	nameFilter         = filter{flag: "name-prefix", parameter: "name_prefix", usage: "only with a name that begins so"}
+	organisationFilter = filter{flag: "organisation", parameter: "organisation", usage: "only of this organisation"}
 )
 
 // verb is what ends something, or takes that back.
@@ -152,6 +167,16 @@ func (k kind[T]) list(env environment) *cobra.Command {
 			if limit < 1 || limit > 1000 {
 				return usageError{errors.New("--limit is 1 to 1000")}
 			}
+			for i, f := range k.filters {
+				if !f.isTime || values[i] == "" {
+					continue
+				}
+				at, err := parseTime("--"+f.flag, values[i])
+				if err != nil {
+					return err
+				}
+				values[i] = at.UTC().Format(time.RFC3339Nano)
+			}
 			return nil
 		},
 		do: func(c *errand) error {
@@ -178,6 +203,9 @@ func (k kind[T]) pages(c *errand, p adminclient.Page, all bool) error {
 	}
 	for {
 		page, err := k.page(c.api, c, p)
+		if of := p.Filter.Get(organisationFilter.parameter); err == nil && len(page.Items) == 0 && of != "" {
+			_, err = c.api.Organisation(c, of) // nothing of what is not there is no answer
+		}
 		if err != nil {
 			return err
 		}
@@ -265,7 +293,6 @@ func writeFields(w io.Writer, fields []string) error {
 func (k kind[T]) ending(env environment) []*cobra.Command {
 	var commands []*cobra.Command
 	for _, v := range k.verbs {
-		var dry bool
 		takesBack := v.name == adminclient.Resume
 		example := "  holdfast " + k.command + " " + v.name + " --as operator.json " + k.examples
 		if !takesBack {
@@ -273,44 +300,48 @@ func (k kind[T]) ending(env environment) []*cobra.Command {
 		}
 		commands = append(commands, deed{
 			use: v.name + " " + k.id, short: v.short, long: v.long, example: example, args: cobra.ExactArgs(1),
-			flags: func(c *cobra.Command) {
-				if !takesBack {
-					c.Flags().BoolVar(&dry, "dry-run", false, "have the server decide and tell what would end, and change nothing")
-				}
-			},
+			ends: !takesBack,
 			do: func(c *errand) error {
-				now, ends, err := k.end(c.api, c, c.args[0], v.name, dry)
+				now, ends, err := k.end(c.api, c, c.args[0], v.name, c.dry)
 				if err != nil {
 					return err
 				}
-				if c.output == "json" {
-					return writeJSON(c.Stdout, struct {
-						DryRun bool        `json:"dry_run"`
-						Now    T           `json:"becomes"`
-						Ends   *admin.Ends `json:"ends,omitempty"`
-					}{dry, now, ends})
+				if takesBack && c.output != "json" {
+					ends = nil
 				}
-				return writeEnding(c, k.fields(&now), ends, dry, takesBack)
+				return k.ended(c, &now, ends)
 			},
 		}.command(env))
 	}
 	return commands
 }
 
-// writeEnding says what became of it, or would, and what ends with it.
-func writeEnding(c *errand, fields []string, ends *admin.Ends, dry, takesBack bool) error {
-	if dry {
-		fmt.Fprintln(c.Stdout, "would become:")
+// ended says what became of one, or would, and what ends with it.
+func (k kind[T]) ended(c *errand, now *T, ends *admin.Ends) error {
+	return writeEnding(c, now, k.fields(now), ends, k.leaves)
+}
+
+func writeEnding(c *errand, now any, fields []string, ends *admin.Ends, leaves string) error {
+	if c.output == "json" {
+		return writeJSON(c.Stdout, struct {
+			DryRun bool        `json:"dry_run"`
+			Now    any         `json:"becomes"`
+			Ends   *admin.Ends `json:"ends,omitempty"`
+		}{c.dry, now, ends})
 	}
-	if err := writeFields(c.Stdout, fields); err != nil || ends == nil || takesBack {
+	if c.dry {
+		fmt.Fprintln(c.Stdout, "would become:")
+		fmt.Fprintln(c.Stderr, "holdfast: nothing was changed")
+	}
+	if err := writeFields(c.Stdout, fields); err != nil || ends == nil {
 		return err
 	}
 	verb := "ends"
-	if dry {
+	if c.dry {
 		verb = "would end"
 	}
 	what := []string{}
-	if ends.ApplicationCount > 0 {
+	if ends.ApplicationCount > 0 && leaves == "" {
 		what = append(what, counted(ends.ApplicationCount, "application", ends.Applications))
 	}
 	if ends.CredentialCount > 0 {
@@ -322,13 +353,12 @@ func writeEnding(c *errand, fields []string, ends *admin.Ends, dry, takesBack bo
 	if len(what) == 0 {
 		what = append(what, "nothing that is in use")
 	}
-	if _, err := fmt.Fprintf(c.Stdout, "%s:\n  %s\n", verb, strings.Join(what, "\n  ")); err != nil {
-		return err
+	_, err := fmt.Fprintf(c.Stdout, "%s:\n  %s\n", verb, strings.Join(what, "\n  "))
+	if err == nil && ends.ApplicationCount > 0 && leaves != "" {
+		_, list, _ := strings.Cut(counted(ends.ApplicationCount, "application", ends.Applications), ": ")
+		_, err = fmt.Fprintf(c.Stdout, "%s: %s\n", leaves, list)
 	}
-	if dry {
-		fmt.Fprintln(c.Stderr, "holdfast: nothing was changed")
-	}
-	return nil
+	return err
 }
 
 func counted(n int, noun string, first []string) string {

@@ -35,6 +35,9 @@ func trustAnchorCommand(env environment) *cobra.Command {
 		verbs: []verb{
 			{"start-retirement", "trust it still, while another takes over", "Trusts the CA still, and says that another takes over."},
 			{"retire", "trust it no more", "Trusts certificates of this CA no more, from the next request on. Tokens live to their end."},
+			{adminclient.Suspend, "trust it no more until it is resumed", "Trusts certificates of this CA no more until it is resumed. Tokens live to their end."},
+			{adminclient.Resume, "end a suspension", "Trusts certificates of this CA again."},
+			{adminclient.Compromise, "end it because somebody else has its key", "Trusts certificates of this CA no more because somebody else has its key: it is never\ntrusted again. Every token of the organisation that was issued before ends."},
 			{adminclient.Revoke, "trust it no more, and end all tokens of the organisation", "Trusts certificates of this CA no more. No token says which CA it came of, so every token of the organisation that was issued before ends."},
 		},
 	}

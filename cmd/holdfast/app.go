@@ -24,11 +24,11 @@ var applications = kind[admin.Application]{
 		return []string{a.ClientID, a.State, a.Organisation, a.Name, a.AuthMethod, a.Binding}
 	},
 	fields:  applicationFields,
-	filters: []filter{stateFilter, nameFilter, organisationFilter, {"auth-method", "auth_method", "only with this method of authentication"}},
+	filters: []filter{stateFilter, nameFilter, organisationFilter, {flag: "auth-method", parameter: "auth_method", usage: "only with this method of authentication"}},
 	page: func(api *adminclient.Client, ctx context.Context, p adminclient.Page) (admin.Page[admin.Application], error) {
 		return api.Applications(ctx, "", p)
 	},
-	one: (*adminclient.Client).Application,
+	one: (*adminclient.Client).Application, history: (*adminclient.Client).ApplicationHistory,
 	end: func(api *adminclient.Client, ctx context.Context, id, verb string, dry bool) (admin.Application, *admin.Ends, error) {
 		a, err := api.EndApplication(ctx, id, verb, dry)
 		return a.Application, a.Ends, err
@@ -47,7 +47,7 @@ func applicationFields(a *admin.Application) []string {
 func appCommand(env environment) *cobra.Command {
 	c := group("app", "applications, and their instances", `An application is an OAuth client: it authenticates with credentials and gets tokens
 for what it is granted, by itself or by a role that its organisation holds.`, "  holdfast app list --as operator.json --organisation acme",
-		applications.list(env), applications.show(env), createApp(env), updateApp(env), instanceCommand(env), enrolmentCodeCommand(env))
+		applications.list(env), applications.show(env), createApp(env), updateApp(env), applications.past(env), instanceCommand(env), enrolmentCodeCommand(env))
 	c.AddCommand(applications.ending(env)...)
 	return c
 }
@@ -110,9 +110,10 @@ func updateApp(env environment) *cobra.Command {
 		}
 	}
 	command = deed{
-		use: "update CLIENT_ID", short: "change what it is granted, or how it authenticates", args: cobra.ExactArgs(1),
+		use: "update CLIENT_ID", short: "change what it is granted, or how it authenticates", args: cobra.ExactArgs(1), ends: true,
 		long: `Changes what is given and leaves the rest; an empty --jwks-uri or --san-... takes it
-away. A change that somebody else made since the application was read refuses it.`,
+away. A change that somebody else made since the application was read refuses it.
+--dry-run tells what it would be left with.`,
 		example: "  holdfast app update --as operator.json --grant https://api.example.com/payments=payments,refunds app-1\n  holdfast app update --as operator.json --no-roles app-1",
 		flags: func(c *cobra.Command) {
 			c.Flags().StringVar(&a.Name, "name", "", "name for people")
@@ -147,11 +148,14 @@ away. A change that somebody else made since the application was read refuses it
 			if p == (admin.ApplicationPatch{}) {
 				return errNothingToChange
 			}
-			next, err := c.api.UpdateApplication(c, c.args[0], p)
+			next, err := c.api.ChangeApplication(c, c.args[0], p)
 			if err != nil {
 				return err
 			}
-			return applications.write(c, &next)
+			if c.dry {
+				return applications.ended(c, &next.Application, next.Ends)
+			}
+			return applications.write(c, &next.Application)
 		},
 	}.command(env)
 	return command
@@ -160,7 +164,7 @@ away. A change that somebody else made since the application was read refuses it
 func instanceCommand(env environment) *cobra.Command {
 	var application string
 	instances := kind[admin.Instance]{
-		noun: "instance", command: "app instance", id: "INSTANCE", examples: "inst-1 --app app-1",
+		noun: "instance", command: "app instance", id: "INSTANCE", leaves: credentials.leaves, examples: "inst-1 --app app-1",
 		columns: []string{"ID", "STATE", "NAME", "CREATED"},
 		row:     func(i *admin.Instance) []string { return []string{i.ID, i.State, i.Name, when(&i.Created)} },
 		fields: func(i *admin.Instance) []string {

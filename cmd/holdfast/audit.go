@@ -251,7 +251,7 @@ func auditExportCommand(env environment) *cobra.Command {
 		Long: `Writes each change as one line of JSON, after it the checkpoint that was signed
 over it, and at the end where the chain ends. "holdfast audit verify --file" checks
 such a file with nothing but the public key.`,
-		Example: "  holdfast audit export --as operator.json -o audit.jsonl\n  holdfast audit export --config holdfast.yaml --after 1000 > more.jsonl",
+		Example: "  holdfast audit export --as operator.json --file audit.jsonl\n  holdfast audit export --config holdfast.yaml --after 1000 > more.jsonl",
 		Args:    usageArgs(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if after < 0 {
@@ -271,7 +271,7 @@ such a file with nothing but the public key.`,
 	}
 	s.add(c)
 	c.Flags().Int64Var(&after, "after", 0, "changes after this number")
-	c.Flags().StringVarP(&file, "output", "o", "", "the file to write, whole or not at all (default: stdout)")
+	c.Flags().StringVar(&file, "file", "", "the file to write, whole or not at all (default: stdout)")
 	return c
 }
 

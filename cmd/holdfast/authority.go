@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/x509"
-	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -17,89 +16,77 @@ import (
 )
 
 func authorityCommand(env environment) *cobra.Command {
-	c := &cobra.Command{
-		Use:   "ca",
-		Short: "the certificate authority: show it, stop it, renew it",
-		Args:  usageArgs(cobra.NoArgs),
-		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	show := func(w io.Writer, a admin.CertificateAuthority, output string) error {
-		if output == "json" {
-			return json.NewEncoder(w).Encode(a)
+	show := func(c *errand, a admin.CertificateAuthority) error {
+		if c.output == "json" {
+			return writeJSON(c.Stdout, a)
 		}
-		return showAuthority(w, a)
+		if c.dry {
+			fmt.Fprintln(c.Stdout, "would become:")
+			fmt.Fprintln(c.Stderr, "holdfast: nothing was changed")
+		}
+		return showAuthority(c.Stdout, a)
 	}
+	c := group("ca", "the certificate authority: show it, stop it, renew it", "", "  holdfast ca show --as operator.json")
 	for _, one := range []struct {
 		use, short, long string
+		ends             bool
 		do               func(*adminclient.Client, context.Context) (admin.CertificateAuthority, error)
 	}{
-		{"show", "show roots, issuing CAs and whether issuing is stopped", "", (*adminclient.Client).Authority},
+		{"show", "show roots, issuing CAs and whether issuing is stopped", "", false, (*adminclient.Client).Authority},
 		{"stop", "stop issuing certificates, on every node", `From the next certificate on, on every node, nothing is issued until it is
 resumed. Certificates that were issued go on working, and tokens are given; the
-listeners of holdfast itself still get their own certificates.`, (*adminclient.Client).StopIssuing},
-		{"resume", "issue certificates again", "", (*adminclient.Client).ResumeIssuing},
+listeners of holdfast itself still get their own certificates.`, true, (*adminclient.Client).StopIssuing},
+		{"resume", "issue certificates again", "", false, (*adminclient.Client).ResumeIssuing},
 	} {
-		c.AddCommand(operatorCommand(env, one.use, one.short, one.long, cobra.NoArgs, func(ctx context.Context, api *adminclient.Client, _ []string, output string) error {
-			a, err := one.do(api, ctx)
-			if err != nil {
-				return err
-			}
-			return show(env.Stdout, a, output)
-		}))
+		c.AddCommand(deed{
+			use: one.use, short: one.short, long: one.long, example: "  holdfast ca " + one.use + " --as operator.json", args: cobra.NoArgs, ends: one.ends,
+			do: func(c *errand) error {
+				a, err := one.do(c.api, c)
+				if err != nil {
+					return err
+				}
+				return show(c, a)
+			},
+		}.command(env))
 	}
-	csr := operatorCommand(env, "csr", "make a key for a new issuing CA, there, and print a request for its certificate",
-		`Makes a key for a new issuing CA at the server, where it stays, and prints a
+	csr := deed{
+		use: "csr", short: "make a key for a new issuing CA, there, and print a request for its certificate", args: cobra.NoArgs,
+		long: `Makes a key for a new issuing CA at the server, where it stays, and prints a
 certificate request (PKCS#10, PEM) for whoever has the root's key. holdfast ca
-import takes the certificate that was made of it.`, cobra.NoArgs,
-		func(ctx context.Context, api *adminclient.Client, _ []string, output string) error {
-			r, err := api.RequestAuthority(ctx)
+import takes the certificate that was made of it.`,
+		example: "  holdfast ca csr --as operator.json > issuing.csr",
+		do: func(c *errand) error {
+			r, err := c.api.RequestAuthority(c)
 			if err != nil {
 				return err
 			}
-			if output == "json" {
-				return json.NewEncoder(env.Stdout).Encode(r)
+			if c.output == "json" {
+				return writeJSON(c.Stdout, r)
 			}
-			_, err = io.WriteString(env.Stdout, r.CSR)
+			_, err = io.WriteString(c.Stdout, r.CSR)
 			return err
-		})
-	install := operatorCommand(env, "import CERTIFICATE", "install an issuing CA whose certificate somebody else's root has signed",
-		`Reads PEM: the certificate that was made of a request of holdfast ca csr and, if
+		},
+	}.command(env)
+	install := deed{
+		use: "import CERTIFICATE", short: "install an issuing CA whose certificate somebody else's root has signed", args: cobra.ExactArgs(1), ends: true,
+		long: `Reads PEM: the certificate that was made of a request of holdfast ca csr and, if
 the server does not know it yet, that of the root. The new CA signs after two
-minutes, when every node knows it; the old one goes on verifying what it signed.`, cobra.ExactArgs(1),
-		func(ctx context.Context, api *adminclient.Client, args []string, output string) error {
-			text, err := os.ReadFile(args[0])
+minutes, when every node knows it; the old one goes on verifying what it signed.
+With --dry-run the server checks the certificates and installs nothing.`,
+		example: "  holdfast ca import --as operator.json --dry-run issuing.pem\n  holdfast ca import --as operator.json issuing.pem",
+		do: func(c *errand) error {
+			text, err := os.ReadFile(c.args[0])
 			if err != nil {
 				return fmt.Errorf("read the certificate: %w", err)
 			}
-			a, err := api.ImportAuthority(ctx, string(text))
+			a, err := c.api.ImportAuthority(c, string(text))
 			if err != nil {
 				return err
 			}
-			return show(env.Stdout, a, output)
-		})
-	c.AddCommand(csr, install)
-	return c
-}
-
-// operatorCommand is a command that an operator runs through the admin API.
-func operatorCommand(env environment, use, short, long string, args cobra.PositionalArgs, do func(context.Context, *adminclient.Client, []string, string) error) *cobra.Command {
-	var f operatorFlags
-	var output string
-	c := &cobra.Command{
-		Use: use, Short: short, Long: long, Args: usageArgs(args),
-		RunE: func(c *cobra.Command, args []string) error {
-			if err := checkOutput(output); err != nil {
-				return err
-			}
-			api, err := f.client(c.Context(), env)
-			if err != nil {
-				return err
-			}
-			return do(c.Context(), api, args, output)
+			return show(c, a)
 		},
-	}
-	f.add(c)
-	c.Flags().StringVarP(&output, "output", "o", "table", "table or json")
+	}.command(env)
+	c.AddCommand(csr, install)
 	return c
 }
 

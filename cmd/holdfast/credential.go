@@ -35,15 +35,15 @@ var credentials = kind[admin.Credential]{
 		return []string{
 			"credential_id", k.ID, "client_id", k.ClientID, "kind", k.Kind, "state", k.State, "kid", k.KeyID, "alg", k.Algorithm, "thumbprint", k.Thumbprint,
 			"issued by", by, "instance", k.Instance, "created", when(&k.Created), "not before", when(k.NotBefore), "not after", when(k.NotAfter),
-			"last used", when(k.LastUsed), "jwk", string(k.JWK), "certificate", k.Certificate,
+			"last used", when(k.LastUsed), "jwk", string(k.JWK),
 		}
 	},
 	filters: []filter{
-		stateFilter, organisationFilter, {"kind", "kind", "only of this kind: signing_key, certificate, dpop_key, ..."},
-		{"expires-before", "expires_before", "only those that end before this time (RFC 3339)"},
+		stateFilter, organisationFilter, {flag: "kind", parameter: "kind", usage: "only of this kind: signing_key, certificate, dpop_key, ..."},
+		{flag: "expires-before", parameter: "expires_before", usage: "only those that end before this time (RFC 3339, or a date)", isTime: true},
 	},
 	page: (*adminclient.Client).AllCredentials,
-	one:  (*adminclient.Client).Credential,
+	one:  (*adminclient.Client).Credential, leaves: "left without a credential", history: (*adminclient.Client).CredentialHistory,
 	end: func(api *adminclient.Client, ctx context.Context, id, verb string, dry bool) (admin.Credential, *admin.Ends, error) {
 		k, err := api.EndCredential(ctx, id, verb, dry)
 		return k.Credential, k.Ends, err
@@ -61,7 +61,8 @@ var credentials = kind[admin.Credential]{
 func credentialCommand(env environment) *cobra.Command {
 	c := group("credential", "credentials: signing keys and certificates of applications", `A credential is what an application authenticates with, or what its tokens are bound
 to. Holdfast knows the public half alone.`, "  holdfast credential list --as operator.json --app app-1\n  holdfast credential list --as operator.json --expires-before 2026-12-31T00:00:00Z",
-		listCredentials(env), credentials.show(env), registerCredential(env), revokeToken(env))
+		listCredentials(env), credentials.show(env), registerCredential(env), credentials.past(env), revokeToken(env))
+	c.AddCommand(revokeByThumbprint(env)...)
 	c.AddCommand(credentials.ending(env)...)
 	return c
 }
@@ -185,7 +186,7 @@ func readInput(path string) ([]byte, error) {
 func revokeToken(env environment) *cobra.Command {
 	var t admin.TokenRevocation
 	return deed{
-		use: "revoke-token [FILE]", short: "end one access token", args: cobra.MaximumNArgs(1),
+		use: "revoke-token [FILE]", short: "end one access token", args: cobra.MaximumNArgs(1), ends: true,
 		long: `Ends one access token: the one in FILE (- is standard input; never an argument, which
 others on this machine could read), or the one that --jti, --client-id and --exp name.`,
 		example: "  holdfast credential revoke-token --as operator.json token.txt\n  holdfast credential revoke-token --as operator.json --jti x7 --client-id app-1 --exp 1795500000",
@@ -209,10 +210,10 @@ others on this machine could read), or the one that --jti, --client-id and --exp
 			if err != nil {
 				return err
 			}
-			if c.output == "json" {
+			if c.output == "json" && !c.dry {
 				return writeJSON(c.Stdout, done)
 			}
-			return writeFields(c.Stdout, []string{"jti", done.JTI, "client_id", done.ClientID, "state", "revoked", "exp", time.Unix(done.Expires, 0).UTC().Format(time.RFC3339)})
+			return writeEnding(c, done, []string{"jti", done.JTI, "client_id", done.ClientID, "state", "revoked", "exp", time.Unix(done.Expires, 0).UTC().Format(time.RFC3339)}, nil, "")
 		},
 	}.command(env)
 }

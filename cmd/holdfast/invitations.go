@@ -67,7 +67,7 @@ shown this once, and the server keeps its digest only.`,
 		},
 	}.command(env)
 	revoke := deed{
-		use: "revoke CODE-ID", short: "end a code that was not used", args: cobra.ExactArgs(1),
+		use: "revoke CODE-ID", short: "end a code that was not used", args: cobra.ExactArgs(1), ends: true,
 		long:    "Ends a code. A certificate that it was used for stays: holdfast credential revoke ends that.",
 		example: "  holdfast app enrolment-code revoke --as operator.json --app app-1 code-1",
 		do: func(c *errand) error {
@@ -75,7 +75,7 @@ shown this once, and the server keeps its digest only.`,
 			if err != nil {
 				return err
 			}
-			return codes.write(c, &now)
+			return codes.ended(c, &now, nil)
 		},
 	}.command(env)
 	return group("enrolment-code", "enrolment codes: for the first certificate of an application",
@@ -128,7 +128,7 @@ output; it is shown this once.`,
 		},
 	}.command(env)
 	revoke := deed{
-		use: "revoke TOKEN-ID", short: "end an initial access token", args: cobra.ExactArgs(1),
+		use: "revoke TOKEN-ID", short: "end an initial access token", args: cobra.ExactArgs(1), ends: true,
 		long:    "Ends an initial access token. Applications that were registered with it stay.",
 		example: "  holdfast org initial-access-token revoke --as operator.json --organisation acme iat-1",
 		do: func(c *errand) error {
@@ -136,7 +136,7 @@ output; it is shown this once.`,
 			if err != nil {
 				return err
 			}
-			return tokens.write(c, &now)
+			return tokens.ended(c, &now, nil)
 		},
 	}.command(env)
 	return group("initial-access-token", "initial access tokens: applications register themselves with them",

@@ -27,7 +27,7 @@ var operators = kind[admin.Application]{
 		return []string{a.ClientID, a.State, a.OperatorRole, a.Organisation, a.Name}
 	},
 	fields:  applicationFields,
-	filters: []filter{stateFilter, nameFilter, organisationFilter, {"role", "role", "only with this role"}},
+	filters: []filter{stateFilter, nameFilter, organisationFilter, {flag: "role", parameter: "role", usage: "only with this role"}},
 	page:    (*adminclient.Client).Operators,
 	one:     (*adminclient.Client).Operator,
 	end: func(api *adminclient.Client, ctx context.Context, id, verb string, dry bool) (admin.Application, *admin.Ends, error) {
@@ -73,6 +73,22 @@ func (k *keyFlags) check() error {
 		}
 	}
 	return nil
+}
+
+// imagined is the public JWK of a dry run: a new key is never on disk.
+func (k *keyFlags) imagined() (json.RawMessage, error) {
+	if k.newKey == "" {
+		return publicJWK(k.jwk)
+	}
+	key, err := jose.GenerateKey(jose.ES256, rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	public, err := jose.NewPublicKey(key.Public(), "", "")
+	if err != nil {
+		return nil, err
+	}
+	return public.JWK(), nil
 }
 
 // public is the public JWK; a new key is on disk before anybody is told of it.
@@ -200,7 +216,7 @@ func rekeyOperator(env environment) *cobra.Command {
 	var key keyFlags
 	var who func() (server.Profile, error)
 	return deed{
-		use: "rekey [CLIENT_ID]", short: "give an operator a new key in place of the old", args: cobra.MaximumNArgs(1),
+		use: "rekey [CLIENT_ID]", short: "give an operator a new key in place of the old", args: cobra.MaximumNArgs(1), ends: true,
 		long: `Gives an operator, or whoever calls, a new key; the keys of before are revoked at
 once, with the tokens that they got. An owner may do it for others.`,
 		example: "  holdfast operator rekey --as operator.json --new-key next.key --profile next.json",
@@ -218,18 +234,24 @@ once, with the tokens that they got. An owner may do it for others.`,
 			if len(c.args) == 1 {
 				id = c.args[0]
 			}
-			jwk, err := key.public()
+			public := key.public
+			if c.dry {
+				public = key.imagined
+			}
+			jwk, err := public()
 			if err != nil {
 				return err
 			}
 			now, err := c.api.RekeyOperator(c, id, admin.NewOperatorKey{JWK: jwk})
-			if refused(err) {
+			switch {
+			case err == nil && c.dry:
+				return operators.ended(c, &now.Application, now.Ends)
+			case refused(err) && !c.dry:
 				return key.discard(err)
-			}
-			if err != nil {
+			case err != nil:
 				return err
 			}
-			return errors.Join(key.tell(p, id), operators.write(c, &now))
+			return errors.Join(key.tell(p, id), operators.write(c, &now.Application))
 		},
 	}.command(env)
 }

@@ -22,7 +22,7 @@ var organisations = kind[admin.Organisation]{
 	},
 	filters: []filter{stateFilter, nameFilter},
 	page:    (*adminclient.Client).Organisations,
-	one:     (*adminclient.Client).Organisation,
+	one:     (*adminclient.Client).Organisation, history: (*adminclient.Client).OrganisationHistory,
 	end: func(api *adminclient.Client, ctx context.Context, id, verb string, dry bool) (admin.Organisation, *admin.Ends, error) {
 		o, err := api.EndOrganisation(ctx, id, verb, dry)
 		return o.Organisation, o.Ends, err
@@ -38,8 +38,8 @@ var organisations = kind[admin.Organisation]{
 func orgCommand(env environment) *cobra.Command {
 	c := group("org", "organisations", `Organisations own applications, resources and the CAs they trust. What one has, no
 other sees.`, "  holdfast org list --as operator.json\n  holdfast org create --as operator.json --name 'Acme Ltd'",
-		organisations.list(env), organisations.show(env), createOrg(env), updateOrg(env))
-	c.AddCommand(trustAnchorCommand(env), initialAccessTokenCommand(env))
+		organisations.list(env), organisations.show(env), createOrg(env), updateOrg(env), organisations.past(env))
+	c.AddCommand(trustAnchorCommand(env), initialAccessTokenCommand(env), softwareStatementCommand(env), nameCommand(env))
 	c.AddCommand(organisations.ending(env)...)
 	return c
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -95,14 +96,18 @@ the key that asked for it.
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		if args := c.Flags().Args(); c.HasAvailableSubCommands() && len(args) > 0 {
+			err = unknownCommand(c, args[0]) // whose flag would be known
+		}
 		return usageError{fmt.Errorf("%w (see %s --help)", err, c.CommandPath())}
 	})
 	root.AddCommand(
 		initCommand(env), serveCommand(env), gatewayCommand(env), checkCommand(env),
 		devCommand(env), demoCommand(env), tokenCommand(env), callCommand(env), auditCommand(env), versionCommand(env), backupCommand(env), restoreCommand(env),
 		enrolCommand(env), authorityCommand(env),
-		operatorsCommand(env), orgCommand(env), appCommand(env), resourceCommand(env), roleCommand(env), credentialCommand(env), manCommand(),
+		operatorsCommand(env), orgCommand(env), appCommand(env), resourceCommand(env), roleCommand(env), credentialCommand(env), signingKeyCommand(env), manCommand(),
 	)
+	addCompletion(root)
 	return root
 }
 
@@ -110,8 +115,38 @@ the key that asked for it.
 func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if err := check(c, args); err != nil {
+			err = argumentFault(c, args, err)
 			return usageError{fmt.Errorf("%w (see %s --help)", err, c.CommandPath())}
 		}
 		return nil
 	}
+}
+
+// argumentFault says what is wrong with the arguments, by the names that they have
+// in the usage: what is in brackets may be left out.
+func argumentFault(c *cobra.Command, args []string, err error) error {
+	if c.HasAvailableSubCommands() && len(args) > 0 {
+		return unknownCommand(c, args[0])
+	}
+	words := strings.Fields(c.Use)[1:]
+	needed := slices.DeleteFunc(slices.Clone(words), func(w string) bool { return strings.HasPrefix(w, "[") })
+	switch {
+	case len(args) < len(needed):
+		return errors.New(strings.Join(needed[len(args):], " ") + " missing")
+	case len(args) > len(words):
+		return fmt.Errorf("one argument too many: %q", args[len(words)])
+	}
+	return err
+}
+
+// unknownCommand names what was meant, where there is something near.
+func unknownCommand(c *cobra.Command, name string) error {
+	text := fmt.Sprintf("unknown command %q for %q", name, c.CommandPath())
+	if c.SuggestionsMinimumDistance <= 0 {
+		c.SuggestionsMinimumDistance = 2
+	}
+	if near := c.SuggestionsFor(name); len(near) > 0 {
+		text += ", near it: " + strings.Join(near, ", ")
+	}
+	return errors.New(text)
 }

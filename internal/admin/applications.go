@@ -104,6 +104,7 @@ type (
 	createApplicationInput struct{ Body NewApplication }
 	patchApplicationInput  struct {
 		ApplicationPath
+		DryRunQuery
 		Body ApplicationPatch `contentType:"application/merge-patch+json"`
 	}
 	applicationOutput struct {
@@ -361,6 +362,16 @@ func (a *api) moveApplication(to directory.State) func(context.Context, Caller, 
 
 func (a *api) revokeApplicationTokens(ctx context.Context, caller Caller, in *endApplicationInput) (string, error) {
 	return in.ClientID, a.Directory.RevokeApplicationTokens(ctx, caller.actor(), directory.ClientID(in.ClientID))
+}
+
+// applicationChanged shows an updated application as any, and in a dry run what that
+// would end.
+func applicationChanged(o directory.Outcome) (*applicationChangeOutput, error) {
+	out, err := applicationEnd(false)(o)
+	if err == nil && !o.Dry {
+		out.Body.Ends = nil
+	}
+	return out, err
 }
 
 // applicationEnd shows what became of an application; tokens tells that its tokens end.

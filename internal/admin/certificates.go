@@ -29,8 +29,8 @@ func describeCertificates(d *door, a *api) {
 	register(d, post("/applications/{client_id}/enrolment-codes/{code_id}/revoke", "Revoke enrolment code"), keepers, a.revokeCode)
 
 	register(d, get("/certificate-authority", "Show certificate authority"), installation, a.showAuthority)
-	register(d, post("/certificate-authority/stop", "Stop issuing certificates"), officers, a.setSwitch(true))
-	register(d, post("/certificate-authority/resume", "Resume issuing certificates"), officers, a.setSwitch(false))
+	register(d, post("/certificate-authority/stop", "Stop issuing certificates"), officers, a.stopIssuing)
+	register(d, post("/certificate-authority/resume", "Resume issuing certificates"), officers, a.resumeIssuing)
 	register(d, create("/certificate-authority/requests", "Request issuing CA"), owners, a.requestAuthority)
 	register(d, create("/certificate-authority/certificates", "Import issuing CA"), owners, a.importAuthority)
 }
@@ -128,6 +128,7 @@ type (
 	}
 	removeNameInput struct {
 		OrganisationPath
+		DryRunQuery
 		Name string `path:"name" maxLength:"253"`
 	}
 	namesOutput struct{ Body Page[OrganisationName] }
@@ -183,6 +184,9 @@ func (a *api) removeName(ctx context.Context, caller Caller, in *removeNameInput
 	if err != nil {
 		return nil, err
 	}
+	if in.DryRun {
+		return a.namesWithout(ctx, &in.OrganisationPath, in.Name)
+	}
 	err = a.Directory.Under(ctx, func(ctx context.Context) error { return a.Authority.RemoveName(ctx, caller.actor(), o.ID, in.Name) })
 	if errors.Is(err, directory.ErrInvalid) {
 		err = directory.ErrNotFound // no organisation can have such a name
@@ -191,6 +195,24 @@ func (a *api) removeName(ctx context.Context, caller Caller, in *removeNameInput
 		return nil, err
 	}
 	return a.listNames(ctx, caller, &in.OrganisationPath)
+}
+
+// namesWithout is what is left of an organisation's names when one is taken away.
+func (a *api) namesWithout(ctx context.Context, of *OrganisationPath, text string) (*namesOutput, error) {
+	name, err := ca.ParseName(text)
+	if err != nil {
+		return nil, directory.ErrNotFound // no organisation can have such a name
+	}
+	out, err := a.listNames(ctx, Caller{}, of)
+	if err != nil {
+		return nil, err
+	}
+	left := slices.DeleteFunc(out.Body.Items, func(n OrganisationName) bool { return n.Name == name })
+	if len(left) == len(out.Body.Items) {
+		return nil, directory.ErrNotFound
+	}
+	out.Body.Items = left
+	return out, nil
 }
 
 func showName(n ca.Name) OrganisationName {
@@ -241,6 +263,11 @@ type (
 	codeOutput     struct{ Body EnrolmentCode }
 	madeCodeOutput struct{ Body MadeCode }
 	codesOutput    struct{ Body Page[EnrolmentCode] }
+	endCodeInput   struct {
+		ApplicationPath
+		DryRunQuery
+		ID string `path:"code_id" maxLength:"64"`
+	}
 )
 
 func (a *api) listCodes(ctx context.Context, _ Caller, in *listCodesInput) (*codesOutput, error) {
@@ -280,15 +307,22 @@ func (a *api) showCode(ctx context.Context, _ Caller, in *codeInput) (*codeOutpu
 	return &codeOutput{showEnrolmentCode(&c, a.Table.Now())}, nil
 }
 
-func (a *api) revokeCode(ctx context.Context, caller Caller, in *codeInput) (*codeOutput, error) {
+func (a *api) revokeCode(ctx context.Context, caller Caller, in *endCodeInput) (*codeOutput, error) {
 	client, err := a.client(in.ClientID)
 	if err != nil {
 		return nil, err
 	}
+	if in.DryRun {
+		c, err := a.Enrolment.Foresee(ctx, client.ClientID, in.ID)
+		if err != nil {
+			return nil, err
+		}
+		return &codeOutput{showEnrolmentCode(&c, a.Table.Now())}, nil
+	}
 	if err := a.Enrolment.Revoke(ctx, caller.actor(), client, in.ID); err != nil {
 		return nil, err
 	}
-	return a.showCode(ctx, caller, in)
+	return a.showCode(ctx, caller, &codeInput{in.ApplicationPath, in.ID})
 }
 
 func showEnrolmentCode(c *enrol.Code, now time.Time) EnrolmentCode {
@@ -332,9 +366,13 @@ type NewAuthority struct {
 }
 
 type (
-	importAuthorityInput struct{ Body NewAuthority }
-	authorityOutput      struct{ Body CertificateAuthority }
-	requestOutput        struct{ Body AuthorityRequest }
+	stopIssuingInput     struct{ DryRunQuery }
+	importAuthorityInput struct {
+		DryRunQuery
+		Body NewAuthority
+	}
+	authorityOutput struct{ Body CertificateAuthority }
+	requestOutput   struct{ Body AuthorityRequest }
 )
 
 func (a *api) showAuthority(ctx context.Context, _ Caller, _ *struct{}) (*authorityOutput, error) {
@@ -347,10 +385,7 @@ func (a *api) showAuthority(ctx context.Context, _ Caller, _ *struct{}) (*author
 		out.Roots = append(out.Roots, string(certificatePEM(root.Raw)))
 	}
 	for _, i := range a.Authority.Issuers() {
-		shown := IssuingCA{
-			ID: i.ID, Subject: i.Certificate.Subject.String(), Certificate: string(certificatePEM(i.Certificate.Raw)),
-			SignsFrom: i.SignsFrom, NotAfter: i.Certificate.NotAfter, Available: i.Available, CRL: i.CRL,
-		}
+		shown := showIssuer(i)
 		if c := a.Authority.CRL(i.ID); c != nil {
 			shown.CRLNumber, shown.NextUpdate = c.Number, moment(c.NextUpdate)
 		}
@@ -359,15 +394,35 @@ func (a *api) showAuthority(ctx context.Context, _ Caller, _ *struct{}) (*author
 	return &authorityOutput{out}, nil
 }
 
-func (a *api) setSwitch(stopped bool) func(context.Context, Caller, *struct{}) (*authorityOutput, error) {
-	return func(ctx context.Context, caller Caller, in *struct{}) (*authorityOutput, error) {
-		// Asked twice, it is as asked: whoever presses stop again is not told of a fault.
-		err := a.Directory.Under(ctx, func(ctx context.Context) error { return a.Authority.SetSwitch(ctx, caller.actor(), stopped) })
-		if err != nil && !errors.Is(err, directory.ErrState) {
-			return nil, err
-		}
-		return a.showAuthority(ctx, caller, in)
+func showIssuer(i ca.Issuer) IssuingCA {
+	return IssuingCA{
+		ID: i.ID, Subject: i.Certificate.Subject.String(), Certificate: string(certificatePEM(i.Certificate.Raw)),
+		SignsFrom: i.SignsFrom, NotAfter: i.Certificate.NotAfter, Available: i.Available, CRL: i.CRL,
 	}
+}
+
+func (a *api) stopIssuing(ctx context.Context, caller Caller, in *stopIssuingInput) (*authorityOutput, error) {
+	if !in.DryRun {
+		return a.setSwitch(ctx, caller, true)
+	}
+	out, err := a.showAuthority(ctx, caller, nil)
+	if err == nil && !out.Body.Stopped {
+		out.Body.Stopped, out.Body.Since, out.Body.Actor = true, moment(a.Table.Now()), caller.actor()
+	}
+	return out, err
+}
+
+func (a *api) resumeIssuing(ctx context.Context, caller Caller, _ *struct{}) (*authorityOutput, error) {
+	return a.setSwitch(ctx, caller, false)
+}
+
+func (a *api) setSwitch(ctx context.Context, caller Caller, stopped bool) (*authorityOutput, error) {
+	// Asked twice, it is as asked: whoever presses stop again is not told of a fault.
+	err := a.Directory.Under(ctx, func(ctx context.Context) error { return a.Authority.SetSwitch(ctx, caller.actor(), stopped) })
+	if err != nil && !errors.Is(err, directory.ErrState) {
+		return nil, err
+	}
+	return a.showAuthority(ctx, caller, nil)
 }
 
 func (a *api) requestAuthority(ctx context.Context, caller Caller, _ *struct{}) (*requestOutput, error) {
@@ -384,17 +439,31 @@ func (a *api) requestAuthority(ctx context.Context, caller Caller, _ *struct{}) 
 }
 
 func (a *api) importAuthority(ctx context.Context, caller Caller, in *importAuthorityInput) (*authorityOutput, error) {
-	err := a.Directory.Under(ctx, func(ctx context.Context) error {
-		_, _, err := a.Authority.Import(ctx, caller.actor(), []byte(in.Body.Certificates))
-		return err
-	})
+	pem := []byte(in.Body.Certificates)
+	var would ca.Import
+	var err error
+	if in.DryRun {
+		would, err = a.Authority.ForeseeImport(ctx, pem)
+	} else {
+		err = a.Directory.Under(ctx, func(ctx context.Context) error {
+			_, _, err := a.Authority.Import(ctx, caller.actor(), pem)
+			return err
+		})
+	}
 	if invalid, ok := errors.AsType[*directory.InvalidError](err); ok { // of one of them
 		err = &directory.InvalidError{Field: "certificates", Reason: "the " + invalid.Field + " " + invalid.Reason}
 	}
 	if err != nil {
 		return nil, err
 	}
-	return a.showAuthority(ctx, caller, nil)
+	out, err := a.showAuthority(ctx, caller, nil)
+	if err == nil && in.DryRun {
+		out.Body.Issuing = slices.Insert(out.Body.Issuing, 0, showIssuer(would.Issuer))
+		if would.Root != nil {
+			out.Body.Roots = append(out.Body.Roots, string(certificatePEM(would.Root.Raw)))
+		}
+	}
+	return out, err
 }
 
 // certificateFault words what only the certificate authority says; nil for the rest.

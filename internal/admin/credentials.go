@@ -68,10 +68,12 @@ type (
 	}
 	dpopKeyInput struct {
 		ApplicationPath
+		DryRunQuery
 		JKT string `path:"jkt" maxLength:"64" doc:"RFC 7638 SHA-256 thumbprint, base64url"`
 	}
 	trustedCertificateInput struct {
 		ApplicationPath
+		DryRunQuery
 		Thumbprint string `path:"x5t" maxLength:"64" doc:"x5t#S256, base64url"`
 	}
 	credentialOutput       struct{ Body Credential }

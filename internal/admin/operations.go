@@ -94,7 +94,7 @@ func describeApplications(d *door, a *api) {
 	change(d, create("/applications", "Create application"), tenants, a.createApplication, applicationAfter)
 	const application = "/applications/{client_id}"
 	register(d, get(application, "Show application"), operators, a.showApplication)
-	change(d, patch(application, "Update application"), tenants, a.patchApplication, applicationAfter)
+	change(d, patch(application, "Update application"), tenants, a.patchApplication, applicationChanged)
 	for _, v := range ownerVerbs("application") {
 		change(d, post(application+"/"+v.name, v.summary), keepers, a.moveApplication(v.to), applicationEnd(v.to != directory.Active))
 	}
@@ -111,9 +111,9 @@ func describeCredentials(d *door, a *api) {
 	register(d, get(application+"/credentials", "List credentials"), operators, a.listCredentials)
 	change(d, create(application+"/signing-keys", "Register signing key"), keepers, a.registerKey, credentialAfter)
 	change(d, create(application+"/certificates", "Register certificate"), keepers, a.registerCertificate, credentialAfter)
-	change(d, post(application+"/dpop-keys/{jkt}/revoke", "Revoke DPoP key"), keepers, a.revokeDPoPKey, credentialAfter)
-	change(d, post(application+"/trusted-certificates/{x5t}/revoke", "Revoke certificate of a trust anchor"), keepers, a.revokeTrustedCertificate, credentialAfter)
-	change(d, post(application+"/published-keys/{jkt}/revoke", "Revoke published key"), keepers, a.revokePublishedKey, credentialAfter)
+	change(d, post(application+"/dpop-keys/{jkt}/revoke", "Revoke DPoP key"), keepers, a.revokeDPoPKey, credentialEnd(true))
+	change(d, post(application+"/trusted-certificates/{x5t}/revoke", "Revoke certificate of a trust anchor"), keepers, a.revokeTrustedCertificate, credentialEnd(true))
+	change(d, post(application+"/published-keys/{jkt}/revoke", "Revoke published key"), keepers, a.revokePublishedKey, credentialEnd(true))
 
 	register(d, get("/credentials", "List all credentials"), operators, a.listAllCredentials)
 	const credential = "/credentials/{credential_id}"
@@ -129,7 +129,7 @@ func describeOperators(d *door, a *api) {
 	change(d, create("/operators", "Add operator"), owners, a.createOperator, applicationAfter)
 	const operator = "/operators/{client_id}"
 	register(d, get(operator, "Show operator"), operators, a.showOperator)
-	change(d, post(operator+"/rekey", "Re-key operator"), operators, a.rekeyOperator, applicationAfter)
+	change(d, post(operator+"/rekey", "Re-key operator"), operators, a.rekeyOperator, applicationEnd(false))
 	for _, v := range ownerVerbs("operator") {
 		change(d, post(operator+"/"+v.name, v.summary), owners, a.moveOperator(v.to), applicationEnd(v.to != directory.Active))
 	}

@@ -55,6 +55,7 @@ type (
 	createOperatorInput struct{ Body NewOperator }
 	rekeyOperatorInput  struct {
 		OperatorPath
+		DryRunQuery
 		Body NewOperatorKey
 	}
 	listOperatorsInput struct {

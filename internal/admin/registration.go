@@ -119,7 +119,10 @@ type (
 		OrganisationPath
 		ListQuery
 	}
-	ofOrganisationInput     struct{ OfOrganisationPath }
+	ofOrganisationInput struct {
+		OfOrganisationPath
+		DryRunQuery
+	}
 	createInitialTokenInput struct {
 		OrganisationPath
 		Body NewInitialAccessToken
@@ -190,7 +193,15 @@ func (a *api) createInitialToken(ctx context.Context, caller Caller, in *createI
 }
 
 func (a *api) revokeInitialToken(ctx context.Context, caller Caller, in *ofOrganisationInput) (*initialTokenOutput, error) {
-	t, err := a.Registration.RevokeInitialToken(ctx, caller.actor(), directory.OrganisationID(in.ID), in.Of)
+	end := func() (registration.InitialToken, error) {
+		return a.Registration.RevokeInitialToken(ctx, caller.actor(), directory.OrganisationID(in.ID), in.Of)
+	}
+	if in.DryRun {
+		end = func() (registration.InitialToken, error) {
+			return a.Registration.ForeseeInitialToken(ctx, directory.OrganisationID(in.ID), in.Of)
+		}
+	}
+	t, err := end()
 	if err != nil {
 		return nil, err
 	}
@@ -220,7 +231,15 @@ func (a *api) createStatement(ctx context.Context, caller Caller, in *createStat
 }
 
 func (a *api) revokeStatement(ctx context.Context, caller Caller, in *ofOrganisationInput) (*statementOutput, error) {
-	r, err := a.Registration.RevokeStatement(ctx, caller.actor(), directory.OrganisationID(in.ID), in.Of)
+	end := func() (registration.StatementRecord, error) {
+		return a.Registration.RevokeStatement(ctx, caller.actor(), directory.OrganisationID(in.ID), in.Of)
+	}
+	if in.DryRun {
+		end = func() (registration.StatementRecord, error) {
+			return a.Registration.ForeseeStatement(ctx, directory.OrganisationID(in.ID), in.Of)
+		}
+	}
+	r, err := end()
 	if err != nil {
 		return nil, err
 	}

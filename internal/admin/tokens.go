@@ -42,9 +42,12 @@ type SigningKey struct {
 }
 
 type (
-	revokeTokenInput struct{ Body TokenRevocation }
-	revokedOutput    struct{ Body RevokedToken }
-	signingKeyInput  struct {
+	revokeTokenInput struct {
+		DryRunQuery
+		Body TokenRevocation
+	}
+	revokedOutput   struct{ Body RevokedToken }
+	signingKeyInput struct {
 		KeyID string `path:"kid" maxLength:"64"`
 		DryRunQuery
 	}
@@ -74,6 +77,9 @@ func (a *api) revokeToken(ctx context.Context, caller Caller, in *revokeTokenInp
 	until := t.Expires
 	if in.Body.Token == "" {
 		until = now.Add(maxTokenLife)
+	}
+	if in.DryRun {
+		ctx = directory.DryRun(ctx, func(directory.Outcome) error { return nil })
 	}
 	if err := a.Directory.Under(ctx, func(ctx context.Context) error {
 		return a.Directory.RevokeToken(ctx, caller.actor(), t.ClientID, directory.RevokedToken{ID: t.ID, Expires: until})

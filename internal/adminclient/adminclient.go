@@ -131,16 +131,33 @@ func get[Out any](ctx context.Context, c *Client, path string, query url.Values)
 	return do[Out](ctx, c, http.MethodGet, path, query, nil, nil)
 }
 
+type dryKey struct{}
+
+// DryRun is the context of a change that is decided and not made. An operation
+// that can only be carried out refuses it.
+func DryRun(ctx context.Context) context.Context { return context.WithValue(ctx, dryKey{}, true) }
+
+// dryQuery is the parameter of a dry run, or none.
+func dryQuery(ctx context.Context) url.Values {
+	if ctx.Value(dryKey{}) == nil {
+		return nil
+	}
+	return url.Values{"dry_run": {"true"}}
+}
+
 // post makes a change, under a key of its own: whoever carries the request may
 // repeat it, and it is made once.
 func post[Out any](ctx context.Context, c *Client, path string, in any) (Out, error) {
+	if dry := dryQuery(ctx); dry != nil {
+		return do[Out](ctx, c, http.MethodPost, path, dry, in, nil)
+	}
 	return do[Out](ctx, c, http.MethodPost, path, nil, in, nil, "Idempotency-Key", rand.Text())
 }
 
 // end makes a change that ends something; with dry it is only decided.
 func end[Out any](ctx context.Context, c *Client, path string, dry bool) (Out, error) {
 	if dry {
-		return do[Out](ctx, c, http.MethodPost, path, url.Values{"dry_run": {"true"}}, nil, nil)
+		ctx = DryRun(ctx)
 	}
 	return post[Out](ctx, c, path, nil)
 }
@@ -152,7 +169,7 @@ func patch[Out any](ctx context.Context, c *Client, path string, in any) (Out, e
 	if out, err := do[Out](ctx, c, http.MethodGet, path, nil, nil, &etag); err != nil {
 		return out, err
 	}
-	return do[Out](ctx, c, http.MethodPatch, path, nil, in, nil, "If-Match", etag, "Content-Type", "application/merge-patch+json")
+	return do[Out](ctx, c, http.MethodPatch, path, dryQuery(ctx), in, nil, "If-Match", etag, "Content-Type", "application/merge-patch+json")
 }
 
 // segment makes an id one segment of a path. An id that is "." or ".." would

@@ -36,12 +36,12 @@ func anchors(organisation string) string {
 
 // RevokeTrustedCertificate revokes a certificate of a trust anchor for one
 // application, by its x5t#S256.
-func (c *Client) RevokeTrustedCertificate(ctx context.Context, clientID, x5t string) (admin.Credential, error) {
-	return post[admin.Credential](ctx, c, "/applications"+segment(clientID)+"/trusted-certificates"+segment(x5t)+"/revoke", nil)
+func (c *Client) RevokeTrustedCertificate(ctx context.Context, clientID, x5t string) (admin.CredentialChange, error) {
+	return post[admin.CredentialChange](ctx, c, "/applications"+segment(clientID)+"/trusted-certificates"+segment(x5t)+"/revoke", nil)
 }
 
 // RevokePublishedKey revokes a key at the application's jwks_uri, by its RFC 7638
 // thumbprint.
-func (c *Client) RevokePublishedKey(ctx context.Context, clientID, jkt string) (admin.Credential, error) {
-	return post[admin.Credential](ctx, c, "/applications"+segment(clientID)+"/published-keys"+segment(jkt)+"/revoke", nil)
+func (c *Client) RevokePublishedKey(ctx context.Context, clientID, jkt string) (admin.CredentialChange, error) {
+	return post[admin.CredentialChange](ctx, c, "/applications"+segment(clientID)+"/published-keys"+segment(jkt)+"/revoke", nil)
 }

@@ -73,6 +73,6 @@ func (c *Client) moveCredential(ctx context.Context, id, verb string) (admin.Cre
 
 // RevokeDPoPKey ends every token of the application that is bound to the key
 // with this RFC 7638 thumbprint.
-func (c *Client) RevokeDPoPKey(ctx context.Context, clientID, jkt string) (admin.Credential, error) {
-	return post[admin.Credential](ctx, c, "/applications"+segment(clientID)+"/dpop-keys"+segment(jkt)+"/revoke", nil)
+func (c *Client) RevokeDPoPKey(ctx context.Context, clientID, jkt string) (admin.CredentialChange, error) {
+	return post[admin.CredentialChange](ctx, c, "/applications"+segment(clientID)+"/dpop-keys"+segment(jkt)+"/revoke", nil)
 }

@@ -133,6 +133,11 @@ func (c *Client) UpdateApplication(ctx context.Context, clientID string, p admin
 	return patch[admin.Application](ctx, c, "/applications"+segment(clientID), p)
 }
 
+// ChangeApplication is UpdateApplication, and tells what that ends.
+func (c *Client) ChangeApplication(ctx context.Context, clientID string, p admin.ApplicationPatch) (admin.ApplicationChange, error) {
+	return patch[admin.ApplicationChange](ctx, c, "/applications"+segment(clientID), p)
+}
+
 // EndApplication does to it what the verb says; with dry it tells what that would end.
 func (c *Client) EndApplication(ctx context.Context, clientID, verb string, dry bool) (admin.ApplicationChange, error) {
 	return end[admin.ApplicationChange](ctx, c, "/applications"+segment(clientID)+"/"+verb, dry)
@@ -192,8 +197,8 @@ func (c *Client) Operator(ctx context.Context, clientID string) (admin.Applicati
 }
 
 // RekeyOperator gives it a new key in place of those of before.
-func (c *Client) RekeyOperator(ctx context.Context, clientID string, k admin.NewOperatorKey) (admin.Application, error) {
-	return post[admin.Application](ctx, c, "/operators"+segment(clientID)+"/rekey", k)
+func (c *Client) RekeyOperator(ctx context.Context, clientID string, k admin.NewOperatorKey) (admin.ApplicationChange, error) {
+	return post[admin.ApplicationChange](ctx, c, "/operators"+segment(clientID)+"/rekey", k)
 }
 
 // EndOperator does to it what the verb says; with dry it tells what that would end.

@@ -511,10 +511,21 @@ func TestImport(t *testing.T) {
 	if len(w.ca.Issuers()) != 1 {
 		t.Fatal("something was installed")
 	}
-	if err := as(append(bytes.Clone(good), corporate.root...)); err != nil {
+	both := append(bytes.Clone(good), corporate.root...)
+	would, err := w.ca.ForeseeImport(t.Context(), both)
+	if err != nil || len(w.ca.Issuers()) != 1 || would.Root == nil {
+		t.Fatalf("foreseen: %+v, %v", would, err)
+	}
+	if err := as(both); err != nil {
 		t.Fatal(err)
 	}
 	issuers := w.ca.Issuers()
+	if issuers[0].ID != would.Issuer.ID || !issuers[0].SignsFrom.Equal(would.Issuer.SignsFrom) || !issuers[0].Certificate.Equal(would.Issuer.Certificate) {
+		t.Errorf("foreseen %+v, installed %+v", would.Issuer, issuers[0])
+	}
+	if _, err := w.ca.ForeseeImport(t.Context(), both); !errors.Is(err, directory.ErrExists) {
+		t.Errorf("foreseen once more: %v", err)
+	}
 	if len(issuers) != 2 || len(w.ca.Roots()) != 2 || !strings.HasPrefix(issuers[0].ID, id) || !issuers[0].SignsFrom.Equal(w.now.Add(2*time.Minute)) {
 		t.Fatalf("%+v", issuers)
 	}

@@ -9,6 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/pem"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -58,24 +59,10 @@ func (a *Authority) Request(ctx context.Context, actor string) (id string, csr [
 //
 // Errors: *directory.InvalidError for certificate, directory.ErrExists.
 func (a *Authority) Import(ctx context.Context, actor string, certificates []byte) (id string, from time.Time, err error) {
-	chain, err := parseChain("certificate", certificates)
+	issuing, root, err := a.imported(ctx, certificates)
 	if err != nil {
 		return "", from, err
 	}
-	requests, err := a.Ring.Keys(ctx, keyring.IssuingRequest)
-	if err != nil {
-		return "", from, err
-	}
-	i := slices.IndexFunc(requests, func(k keyring.Key) bool { return samePublic(k.Signer, chain[0]) })
-	if i < 0 {
-		return "", from, &directory.InvalidError{Field: "certificate", Reason: "is of a key that was not made here (holdfast ca csr makes one)"}
-	}
-	now := a.Now()
-	issuing, root, err := authorities(now, requests[i].Signer, chain, a.Roots())
-	if err != nil {
-		return "", from, err
-	}
-	issuing.ID, issuing.NotBefore = requests[i].ID+"i", a.signsFrom(now, importAhead)
 	keys := []keyring.Key{issuing}
 	if root != nil {
 		keys = append(keys, *root)
@@ -84,6 +71,56 @@ func (a *Authority) Import(ctx context.Context, actor string, certificates []byt
 		return "", from, err
 	}
 	return issuing.ID, issuing.NotBefore, a.Reload(ctx)
+}
+
+// Import is what an import would install.
+type Import struct {
+	Issuer Issuer            // without a list of revoked certificates, which it gets with its first
+	Root   *x509.Certificate // nil where it is known already
+}
+
+// ForeseeImport decides an import by every rule and installs nothing. Errors are
+// those of Authority.Import.
+func (a *Authority) ForeseeImport(ctx context.Context, certificates []byte) (would Import, err error) {
+	issuing, root, err := a.imported(ctx, certificates)
+	if err != nil {
+		return would, err
+	}
+	there, err := a.Ring.Keys(ctx, keyring.Issuing)
+	if err != nil {
+		return would, err
+	}
+	if slices.ContainsFunc(there, func(k keyring.Key) bool { return k.ID == issuing.ID }) {
+		return would, fmt.Errorf("issuing CA %s: %w", issuing.ID, directory.ErrExists)
+	}
+	would.Issuer = Issuer{ID: issuing.ID, Certificate: issuing.Certificate, SignsFrom: issuing.NotBefore, Available: true}
+	if root != nil {
+		would.Root = root.Certificate
+	}
+	return would, nil
+}
+
+// imported checks the certificates and makes of them the keys of the ring: the
+// root is nil where it is known.
+func (a *Authority) imported(ctx context.Context, certificates []byte) (issuing keyring.Key, root *keyring.Key, err error) {
+	chain, err := parseChain("certificate", certificates)
+	if err != nil {
+		return issuing, nil, err
+	}
+	requests, err := a.Ring.Keys(ctx, keyring.IssuingRequest)
+	if err != nil {
+		return issuing, nil, err
+	}
+	i := slices.IndexFunc(requests, func(k keyring.Key) bool { return samePublic(k.Signer, chain[0]) })
+	if i < 0 {
+		return issuing, nil, &directory.InvalidError{Field: "certificate", Reason: "is of a key that was not made here (holdfast ca csr makes one)"}
+	}
+	now := a.Now()
+	if issuing, root, err = authorities(now, requests[i].Signer, chain, a.Roots()); err != nil {
+		return issuing, nil, err
+	}
+	issuing.ID, issuing.NotBefore = requests[i].ID+"i", a.signsFrom(now, importAhead)
+	return issuing, root, nil
 }
 
 // Adopt makes the authority of a first start from an operator's own: the issuing

@@ -15,6 +15,7 @@ type Outcome struct {
 	Subject       string // of its event
 	Before, After *Snapshot
 	Now           time.Time
+	Dry           bool // it is decided, and not made
 }
 
 // Watcher looks at the outcome of a change before it is stored; its error refuses
@@ -58,7 +59,7 @@ func (d *Directory) foresee(ctx context.Context, s *Snapshot, e audit.Event, del
 	if !watched {
 		return nil
 	}
-	if err := w.look(Outcome{Subject: e.Subject, Before: s, After: next, Now: now}); err != nil {
+	if err := w.look(Outcome{Subject: e.Subject, Before: s, After: next, Now: now, Dry: w.dry}); err != nil {
 		return err
 	}
 	if w.dry {

@@ -147,6 +147,17 @@ func (s *Service) Revoke(ctx context.Context, actor string, client *directory.Cl
 	return s.Directory.Under(ctx, func(ctx context.Context) error { return s.Store.RevokeCode(ctx, e, id) })
 }
 
+// Foresee is what Revoke would make of a code, which it leaves as it is. It is
+// directory.ErrState for one that was used or revoked.
+func (s *Service) Foresee(ctx context.Context, client directory.ClientID, id string) (Code, error) {
+	c, err := s.Code(ctx, client, id)
+	if err == nil && !(c.Revoked.IsZero() && c.Used.IsZero()) {
+		err = fmt.Errorf("revoke enrolment code %s: %w", id, directory.ErrState)
+	}
+	c.Revoked = s.Now()
+	return c, err
+}
+
 // Code finds a code of the application; another's is directory.ErrNotFound.
 func (s *Service) Code(ctx context.Context, client directory.ClientID, id string) (Code, error) {
 	c, err := s.Store.Code(ctx, id)

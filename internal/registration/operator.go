@@ -159,3 +159,36 @@ func (s *Service) RevokeStatement(ctx context.Context, actor string, o directory
 	}
 	return s.Store.Statement(ctx, id)
 }
+
+// ForeseeInitialToken is what RevokeInitialToken would make of it, decided by the
+// same rules: nothing changes.
+func (s *Service) ForeseeInitialToken(ctx context.Context, o directory.OrganisationID, id string) (InitialToken, error) {
+	t, err := s.Store.InitialTokenByID(ctx, id)
+	if err == nil {
+		err = revocable(o, t.Organisation, t.Revoked)
+	}
+	t.Revoked = s.Now()
+	return t, err
+}
+
+// ForeseeStatement is what RevokeStatement would make of it, as ForeseeInitialToken.
+func (s *Service) ForeseeStatement(ctx context.Context, o directory.OrganisationID, id string) (StatementRecord, error) {
+	r, err := s.Store.Statement(ctx, id)
+	if err == nil {
+		err = revocable(o, r.Organisation, r.Revoked)
+	}
+	r.Revoked = s.Now()
+	return r, err
+}
+
+// revocable tells why the organisation cannot revoke it: it is another's, or was
+// revoked before.
+func revocable(by, of directory.OrganisationID, revoked time.Time) error {
+	switch {
+	case by != of:
+		return directory.ErrNotFound
+	case !revoked.IsZero():
+		return directory.ErrState
+	}
+	return nil
+}
