@@ -24,16 +24,32 @@ import (
 type kind struct {
 	// share is how many of 100 attempts are at such a thing.
 	share int
+	// rounds is how many times rivals meet at one such thing; 0 is once.
+	rounds int64
 	// make makes the thing, where it has to be made before it is consumed.
 	make    func(ctx context.Context, s *store.Store, key string) error
-	consume func(ctx context.Context, s *store.Store, key string) (outcome, error)
+	consume func(ctx context.Context, n *serving, a attempt) (outcome, error)
 }
 
+// serving is what a node has.
+type serving struct {
+	store         *store.Store
+	registrations *registration.Service
+}
+
+const registrationKind = "registration_token"
+
 var kinds = map[string]kind{
-	"jti":            {share: 91, consume: useID},
-	"enrolment_code": {share: 3, make: makeCode, consume: enrolWithCode},
-	"initial_token":  {share: 3, make: makeInitialToken, consume: registerWithToken},
-	"statement":      {share: 3, make: makeStatement, consume: registerWithStatement},
+	"jti":            {share: 56, consume: byKey(useID)},
+	"enrolment_code": {share: 11, rounds: 2, make: makeCode, consume: byKey(enrolWithCode)},
+	"initial_token":  {share: 11, rounds: 2, make: makeInitialToken, consume: byKey(registerWithToken)},
+	"statement":      {share: 11, rounds: 2, make: makeStatement, consume: byKey(registerWithStatement)},
+	registrationKind: {share: 11, rounds: 4, make: makeRegistration, consume: holdRegistration},
+}
+
+// byKey consumes what is consumed by being named.
+func byKey(consume func(ctx context.Context, s *store.Store, key string) (outcome, error)) func(context.Context, *serving, attempt) (outcome, error) {
+	return func(ctx context.Context, n *serving, a attempt) (outcome, error) { return consume(ctx, n.store, a.key) }
 }
 
 const organisation, application = "org", "app"

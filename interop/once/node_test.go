@@ -4,6 +4,7 @@ package once
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/holdfast-auth/holdfast/internal/directory"
+	"github.com/holdfast-auth/holdfast/internal/registration"
 	"github.com/holdfast-auth/holdfast/internal/store"
 )
 
@@ -30,14 +33,47 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// serve is a node: it answers lines "id kind key" with "id outcome", each when it
-// is ready, until its end.
+func open(ctx context.Context, dsn string) (*serving, error) {
+	s, err := store.Open(ctx, dsn, store.Options{Now: time.Now})
+	if err != nil {
+		return nil, err
+	}
+	d, err := directory.Open(ctx, s, time.Now)
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return &serving{s, &registration.Service{Directory: d, Store: s, Now: time.Now}}, nil
+}
+
+// none stands for an empty word of a line.
+const none = "-"
+
+// line is the attempt as words.
+func (a attempt) line() string {
+	words := []string{a.kind, a.key, string(a.what), a.presented, a.next}
+	for i, w := range words {
+		words[i] = cmp.Or(w, none)
+	}
+	return strings.Join(words, " ")
+}
+
+func parseAttempt(words []string) attempt {
+	for i, w := range words {
+		if w == none {
+			words[i] = ""
+		}
+	}
+	return attempt{words[0], words[1], request{what(words[2]), words[3], words[4]}}
+}
+
+// serve is a node: it answers lines "id attempt" with "id outcome", each when it is
+// ready, until its end.
 func serve(dsn string, in io.Reader, out io.Writer) {
 	ctx := context.Background()
-	var s *store.Store
+	var n *serving
 	for {
 		var err error
-		if s, err = store.Open(ctx, dsn, store.Options{Now: time.Now}); err == nil {
+		if n, err = open(ctx, dsn); err == nil {
 			break
 		}
 		time.Sleep(50 * time.Millisecond) // the database restarts
@@ -48,7 +84,7 @@ func serve(dsn string, in io.Reader, out io.Writer) {
 		go func() {
 			ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 			defer cancel()
-			o, err := kinds[parts[1]].consume(ctx, s, parts[2])
+			o, err := kinds[parts[1]].consume(ctx, n, parseAttempt(parts[1:]))
 			why := ""
 			if err != nil {
 				o, why = unknown, strings.ReplaceAll(err.Error(), "\n", " ")
@@ -155,7 +191,7 @@ func (n *node) ask(a attempt) (outcome, error) {
 	n.next++
 	id := fmt.Sprint(n.next)
 	n.waiting[id] = answer
-	_, err := fmt.Fprintf(n.in, "%s %s %s\n", id, a.kind, a.key)
+	_, err := fmt.Fprintf(n.in, "%s %s\n", id, a.line())
 	n.mu.Unlock()
 	if err != nil {
 		return unknown, nil // a part of it may have arrived

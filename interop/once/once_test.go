@@ -24,7 +24,8 @@ const (
 	calm      = 10_000  // of them the last ones, without faults
 	callers   = 64
 	rivals    = 4 // attempts at one thing at once, from both nodes
-	untilEach = 700 * time.Millisecond
+	untilEach = time.Second
+	leastPart = 10 // percent of the attempts that are at each kind
 )
 
 // history is what happened, each attempt with the time between question and answer.
@@ -34,28 +35,72 @@ type history struct {
 	all   []porcupine.Operation
 	told  atomic.Int64 // outcomes that are known
 	lost  atomic.Int64
+	names names
 
 	kills, restarts int
 }
 
-func (h *history) try(n *node, a attempt, caller int) {
+// try sends one attempt to a node and notes what became of it; false: the node is
+// down, and it was not sent.
+func (h *history) try(n *node, a attempt, caller int) bool {
 	call := time.Since(h.begun)
 	o, err := n.ask(a)
-	if err != nil { // not sent
+	if err != nil {
 		time.Sleep(5 * time.Millisecond)
-		return
+		return false
 	}
 	end := int64(time.Since(h.begun))
 	if o == unknown {
 		end = math.MaxInt64 // it may happen at any later time
 		h.lost.Add(1)
-		time.Sleep(5 * time.Millisecond) // a node without database answers at once
+		time.Sleep(20 * time.Millisecond) // a node without database answers at once
 	} else {
 		h.told.Add(1)
+	}
+	if a.next != "" && (o == first || o == unknown) {
+		h.names.add(a)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.all = append(h.all, porcupine.Operation{ClientId: caller, Input: a, Call: int64(call), Output: o, Return: end})
+	return true
+}
+
+// names are those of the tokens that registrations may have had, the latest last.
+type names struct {
+	mu   sync.Mutex
+	of   map[attempt][]string
+	made int
+}
+
+func (n *names) add(a attempt) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.of[a.thing()] = append(n.of[a.thing()], a.next)
+}
+
+// ask makes a request of a registration: by its latest token, or, as whoever did not
+// hear of it or stole another one, by one of the two before.
+func (n *names) ask(a attempt) attempt {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	known := append([]string{firstToken}, n.of[a]...)
+	switch turn := rand.IntN(20); {
+	case turn < 2:
+		a.what = recovery
+	case turn < 10:
+		a.what = rotate
+	default:
+		a.what = use
+	}
+	if a.what != recovery {
+		a.presented = known[len(known)-1-rand.IntN(min(3, len(known)))]
+	}
+	if a.what != use {
+		n.made++
+		a.next = fmt.Sprintf("t%d", n.made)
+	}
+	return a
 }
 
 func TestOnceOnTwoNodes(t *testing.T) {
@@ -77,7 +122,7 @@ func TestOnceOnTwoNodes(t *testing.T) {
 		n.start(t)
 		t.Cleanup(n.kill)
 	}
-	h := &history{begun: time.Now()}
+	h := &history{begun: time.Now(), names: names{of: map[attempt][]string{}}}
 	faults := make(chan struct{})
 	var attempts, wg = atomic.Int64{}, sync.WaitGroup{}
 	for caller := range callers {
@@ -88,7 +133,12 @@ func TestOnceOnTwoNodes(t *testing.T) {
 				if i%10 == 9 { // long after
 					place = rand.Int64N(place + 1)
 				}
-				h.try(nodes[int(i)%len(nodes)], things(place), caller)
+				a := things(place)
+				if a.kind == registrationKind {
+					a = h.names.ask(a)
+				}
+				for at := int(i); !h.try(nodes[at%len(nodes)], a, caller); at++ {
+				}
 			}
 		})
 	}
@@ -122,11 +172,19 @@ func makeThings(t *testing.T, s *store.Store) func(place int64) attempt {
 	}
 	rand.Shuffle(len(turns), func(i, j int) { turns[i], turns[j] = turns[j], turns[i] })
 	at := func(place int64) attempt {
-		return attempt{turns[place%int64(len(turns))], fmt.Sprintf("thing-%d", place)}
+		n := int64(len(turns))
+		place %= wanted / rivals * 6 / 5 / n * n // more come again to what there is
+		kind := turns[place%n]
+		if rounds := kinds[kind].rounds; rounds > 1 {
+			place = place/(rounds*n)*n + place%n
+		}
+		return attempt{kind: kind, key: fmt.Sprintf("thing-%d", place)}
 	}
+	made := map[attempt]bool{}
 	for place := range int64(2 * wanted / rivals) {
 		a := at(place)
-		if make := kinds[a.kind].make; make != nil {
+		if make := kinds[a.kind].make; make != nil && !made[a] {
+			made[a] = true
 			if err := make(t.Context(), s, a.key); err != nil {
 				t.Fatal(err)
 			}
@@ -161,23 +219,32 @@ func disturb(t *testing.T, pg *postgrestest.Server, nodes []*node, h *history) {
 
 func report(t *testing.T, h *history, nodes []*node) {
 	firsts, twice := map[attempt]int{}, 0
-	count := map[string]map[outcome]int{}
+	count, asked := map[string]map[outcome]int{}, map[what]map[outcome]int{use: {}, rotate: {}, recovery: {}}
+	for kind := range kinds {
+		count[kind] = map[outcome]int{}
+	}
 	for _, o := range h.all {
 		a, out := o.Input.(attempt), o.Output.(outcome)
-		if count[a.kind] == nil {
-			count[a.kind] = map[outcome]int{}
-		}
 		count[a.kind][out]++
-		if out == first {
+		if a.what != "" {
+			asked[a.what][out]++
+		} else if out == first {
 			if firsts[a]++; firsts[a] == 2 {
 				twice++
 			}
 		}
 	}
 	for kind, n := range count {
-		t.Logf("%s: %d first, %d again, %d busy, %d unknown", kind, n[first], n[again], n[busy], n[unknown])
-		if n[first] == 0 || n[again] == 0 {
-			t.Errorf("%s: nothing happened", kind)
+		all := n[first] + n[again] + n[busy] + n[unknown]
+		t.Logf("%s: %.1f %% of the attempts: %d first, %d again, %d busy, %d unknown", kind, 100*float64(all)/float64(len(h.all)), n[first], n[again], n[busy], n[unknown])
+		if n[first] == 0 || n[again] == 0 || 100*all < leastPart*len(h.all) {
+			t.Errorf("%s: too little happened", kind)
+		}
+	}
+	for what, n := range asked {
+		t.Logf("%s of a registration: %d done, %d refused, %d unknown", what, n[first], n[again], n[unknown])
+		if n[first] == 0 || (n[again] == 0) != (what == recovery) { // a recovery is refused to nobody here
+			t.Errorf("%s: too little happened", what)
 		}
 	}
 	t.Logf("%d attempts, %d double successes, in %v; %d nodes killed, %d restarts of the database",
@@ -190,9 +257,11 @@ func report(t *testing.T, h *history, nodes []*node) {
 	if twice > 0 {
 		t.Errorf("%d double successes", twice)
 	}
+	begun := time.Now()
+	defer func() { t.Logf("porcupine took %v", time.Since(begun).Round(time.Millisecond)) }()
 	switch porcupine.CheckOperationsTimeout(model.ToModel(), h.all, 2*time.Minute) {
 	case porcupine.Illegal:
-		t.Error("there is no order of the attempts in which each thing is consumed at most once, by somebody who was told so")
+		t.Error("there is no order of the attempts in which each thing is consumed at most once, by somebody who was told so, and no token works after its end")
 	case porcupine.Unknown:
 		t.Error("porcupine did not come to an end")
 	}
