@@ -27,11 +27,20 @@ import (
 
 // nodes is one installation on PostgreSQL, served by two processes.
 type nodes struct {
+	whole  *testing.T // as long as which the processes live
 	issuer string
 	roots  string
 	owner  server.Operator
+	config string
 	public [2]string // addresses
+	mtls   [2]string
+	manage [2]string // of the admin API; admin_url is the first
 	child  [2]*child
+}
+
+// serve starts a node.
+func (n *nodes) serve(i int) {
+	n.child[i] = startProcess(n.whole, "serve", "--config", n.config, "--listen-public", n.public[i], "--listen-mtls", n.mtls[i], "--listen-admin", n.manage[i])
 }
 
 func freeAddress(t *testing.T) string {
@@ -44,17 +53,22 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
+// localhost is the base URL of what listens at an address.
+func localhost(address string) string {
+	_, port, _ := net.SplitHostPort(address)
+	return "https://localhost:" + port
+}
+
 func startNodes(t *testing.T, database string) *nodes {
 	t.Helper()
 	dir := t.TempDir()
-	n := &nodes{roots: filepath.Join(dir, "roots.pem")}
-	config := filepath.Join(dir, "holdfast.yaml")
+	n := &nodes{whole: t, roots: filepath.Join(dir, "roots.pem"), config: filepath.Join(dir, "holdfast.yaml")}
+	config := n.config
 	for i := range n.public {
-		n.public[i] = freeAddress(t)
+		n.public[i], n.mtls[i], n.manage[i] = freeAddress(t), freeAddress(t), freeAddress(t)
 	}
-	_, port, _ := net.SplitHostPort(n.public[0])
-	n.issuer = "https://localhost:" + port
-	text := fmt.Sprintf("issuer: %s\nmtls_url: https://localhost:1\nadmin_url: https://localhost:2\ndatabase: %q\nkey_encryption_key_file: kek\n", n.issuer, database)
+	n.issuer = localhost(n.public[0])
+	text := fmt.Sprintf("issuer: %s\nmtls_url: https://localhost:1\nadmin_url: %s\ndatabase: %q\nkey_encryption_key_file: kek\n", n.issuer, localhost(n.manage[0]), database)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -78,8 +92,8 @@ func startNodes(t *testing.T, database string) *nodes {
 	if strings.Contains(said.String()+out.String(), "secret") {
 		t.Errorf("the password was said: %s%s", &said, &out)
 	}
-	for i, public := range n.public {
-		n.child[i] = startProcess(t, "serve", "--config", config, "--listen-public", public, "--listen-mtls", freeAddress(t), "--listen-admin", freeAddress(t))
+	for i := range n.child {
+		n.serve(i)
 	}
 	return n
 }
@@ -190,6 +204,10 @@ func TestTwoNodesOnPostgres(t *testing.T) {
 			}
 		}
 	})
+	op := newOperation(t, n)
+	t.Run("an enrolment code is good once, at whichever node", op.enrolsOnce)
+	t.Run("an initial access token is good once, at whichever node", op.registersOnce)
+	t.Run("what is ended by one node is ended at the other within 2 s", op.endsEverywhere)
 	t.Run("fault 8: while PostgreSQL restarts tokens are 503, and 2 s later they are not", func(t *testing.T) {
 		if err := pg.Restart(true); err != nil {
 			t.Fatal(err)
