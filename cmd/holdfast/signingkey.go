@@ -12,22 +12,22 @@ import (
 func signingKeyCommand(env environment) *cobra.Command {
 	keys := kind[admin.SigningKey]{
 		noun: "signing key", command: "signing-key", id: "KID", examples: "k7",
-		columns: []string{"KID", "STATE", "ALG", "NOT_BEFORE", "NOT_AFTER"},
+		columns: []string{"KID", "STATE", "PURPOSE", "ALG", "NOT_BEFORE", "NOT_AFTER"},
 		row: func(k *admin.SigningKey) []string {
-			return []string{k.KeyID, k.State, k.Algorithm, when(k.NotBefore), when(k.NotAfter)}
+			return []string{k.KeyID, k.State, k.Purpose, k.Algorithm, when(k.NotBefore), when(k.NotAfter)}
 		},
 		fields: func(k *admin.SigningKey) []string {
-			return []string{"kid", k.KeyID, "state", k.State, "alg", k.Algorithm, "not before", when(k.NotBefore), "not after", when(k.NotAfter)}
+			return []string{"kid", k.KeyID, "state", k.State, "signs", k.Purpose, "alg", k.Algorithm, "not before", when(k.NotBefore), "not after", when(k.NotAfter)}
 		},
 		page: (*adminclient.Client).SigningKeys,
 		end: func(api *adminclient.Client, ctx context.Context, kid, _ string, dry bool) (admin.SigningKey, *admin.Ends, error) {
 			k, err := api.RevokeSigningKey(ctx, kid, dry)
 			return k, nil, err
 		},
-		verbs: []verb{{adminclient.Revoke, "end it, with every access token that it signed", "Ends the key with every access token that it signed. The next one is made at once;\napplications get new tokens, and who checks tokens by the published keys is told by\nthese."}},
+		verbs: []verb{{adminclient.Revoke, "end it, with all that it signed", "Ends the key with all that it signed: access tokens, or software statements. The next one is made at once;\napplications get new tokens, and who checks tokens by the published keys is told by\nthese."}},
 	}
-	return group("signing-key", "signing keys: what access tokens are signed with",
-		"Access tokens are signed by keys of the server's own, which it makes and replaces by itself.",
+	return group("signing-key", "signing keys: what access tokens and software statements are signed with",
+		"Access tokens and software statements are signed by keys of the server's own, which it makes and replaces by itself.",
 		"  holdfast signing-key list --as operator.json", append(keys.ending(env), keys.list(env))...)
 }
 
