@@ -191,6 +191,7 @@ func TestBackground(t *testing.T) {
 		if !b.has(p, "k") {
 			t.Error("not there again")
 		}
+		synctest.Wait()
 		if strings.Contains(b.log.String(), "secret") || !strings.Contains(b.log.String(), "client_id=app-a") || strings.Contains(b.log.String(), "https:") {
 			t.Errorf("advisory 86: %s", b.log)
 		}
@@ -214,6 +215,7 @@ func TestBackground(t *testing.T) {
 				t.Errorf("%s: the good set is gone", name)
 			}
 		}
+		synctest.Wait()
 		if strings.Contains(b.log.String(), "secret") {
 			t.Errorf("advisory 86: %s", b.log)
 		}
