@@ -14,5 +14,5 @@
 // First every test runs by itself to learn which checks it reaches; then a
 // mutant runs with the tests that reach it, until one fails. A check that no
 // test misses SURVIVED, and the command exits 1, unless the table of equivalents
-// says why no test could.
+// says why no test could, or the table of open files says that its case is owed.
 package main

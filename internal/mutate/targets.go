@@ -34,6 +34,20 @@ func targets() []target {
 	}
 }
 
+// open is how many checks of a file may survive until their cases are written:
+// registration and enrolment are tried from outside (internal/conformance,
+// interop/clients), which is no killer here. The numbers only go down.
+func open() map[string]int {
+	return map[string]int{
+		"internal/as/register.go":            19,
+		"internal/as/enrolment.go":           3,
+		"internal/jose/clientkey.go":         11,
+		"mtls/mtls.go":                       4,
+		"internal/outbound/outbound.go":      1,
+		"internal/clientauth/certificate.go": 2,
+	}
+}
+
 // equivalents may only hold checks that survive.
 func equivalents() []equivalent {
 	return []equivalent{
