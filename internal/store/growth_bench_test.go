@@ -23,7 +23,9 @@ func BenchmarkFirstUseGrown(b *testing.B) {
 			}
 			defer s.Close()
 			until := time.Now().Add(10 * time.Minute)
-			use := func(id [32]byte) error { return s.FirstUse(context.Background(), token.Use{Key: id, From: time.Now(), Until: until}) }
+			use := func(id [32]byte) error {
+				return s.FirstUse(context.Background(), token.Use{Key: id, From: time.Now(), Until: until})
+			}
 			growTo(b, live, use)
 			parallel(b, use)
 		})
